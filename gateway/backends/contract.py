@@ -1,0 +1,76 @@
+"""What every wire protocol offers the server: send one request, get OpenAI-shaped bytes as they come, then the usage.
+
+A backend opens one attempt. It never retries, never chooses another backend and never prices anything: those belong to
+the server, the router and the metering. (The one wait it owns is a cold start's: only it can see the model restoring.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from gateway.backends.usage import Usage
+from gateway.policy.schema import ServedBy
+
+Operation: TypeAlias = Literal["chat", "completions", "embeddings"]
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True):
+    """One request as a backend needs it."""
+
+    operation: Operation
+    target: ServedBy
+    alias: str
+    """The model's name as the client wrote it: what a translated answer carries in `model`."""
+    body: bytes
+    """The client's JSON, untouched."""
+    fields: Mapping[str, msgspec.Raw]
+    """Its top-level fields, each still as raw JSON."""
+    stream: bool
+    include_usage: bool
+    """The client asked for the usage event of a stream; else it is read and taken out."""
+    first_byte_deadline: float
+    """On the monotonic clock, seconds: after it nobody waits for a first byte (or a cold start) any more."""
+    request_id: str
+
+
+class Reply(Protocol):
+    """A backend's answer under way. Iterating gives bytes for the client: whole server-sent events of a stream, or the
+    whole JSON body. `send` returns it only when the first bytes are there, so until then another backend can be tried.
+
+    Iteration raises `UpstreamError` if the backend fails in the middle. `aclose()` (idempotent) closes the upstream
+    connection at once when the answer is not finished.
+    """
+
+    @property
+    def content_type(self) -> str: ...
+
+    @property
+    def usage(self) -> Usage:
+        """What is known by now: exact once the backend has said it, else counted or estimated from what passed."""
+
+    @property
+    def admitted_at(self) -> float:
+        """When the attempt that succeeded was sent (monotonic seconds): the moment a billing window counts it from."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Backend(Protocol):
+    """One configured backend. Lives as long as the gateway; `aclose` ends its connections."""
+
+    @property
+    def name(self) -> str: ...
+
+    def refuses(self, request_fields: frozenset[str], operation: Operation, target: ServedBy) -> frozenset[str]:
+        """Of the demands in a request (top-level fields with a value that is not the neutral one, and marks such as
+        `messages.image_url`), those which this backend cannot carry for this target. Pure; empty: it can serve it."""
+
+    async def send(self, request: UpstreamRequest) -> Reply:
+        """Raises `UpstreamError` when no first byte came. Cancelling closes the upstream connection."""
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,76 @@
+"""Why a backend did not answer, in terms that decide what is next: whose fault, and may another backend be tried."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Fault(enum.Enum):
+    """Who is to blame. Only `UPSTREAM` counts against a backend's circuit breaker."""
+
+    CLIENT = "client"
+    """The request itself is wrong: it would fail everywhere, and is answered as it is."""
+    CAPACITY = "capacity"
+    """Throttled, a quota, too many requests: another backend may serve it now."""
+    COLD = "cold"
+    """An imported model that is still being restored: another backend may be quicker."""
+    UPSTREAM = "upstream"
+    """Unreachable, hung, broken, garbage, or our own credentials refused."""
+
+
+class UpstreamError(Exception):
+    """A backend's refusal or failure, in OpenAI's terms.
+
+    `status`, `type`, `code`, `param`, `message` are what a client would be told (OpenAI's error object). `body` is the
+    backend's own error body where it is already OpenAI-shaped, passed on untouched. `retry_after_seconds` where told.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        type: str,
+        fault: Fault,
+        code: str | None = None,
+        param: str | None = None,
+        body: bytes | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.type = type
+        self.fault = fault
+        self.code = code
+        self.param = param
+        self.body = body
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def may_try_another(self) -> bool:
+        return self.fault is not Fault.CLIENT
+
+
+def unreachable(backend: str, why: str) -> UpstreamError:
+    """No connection, or it broke before an answer."""
+    return UpstreamError(
+        f"backend {backend!r} could not be reached: {why}",
+        status=502, type="api_connection_error", code="backend_unreachable", fault=Fault.UPSTREAM,
+    )  # fmt: skip
+
+
+def timed_out(backend: str, waited_for: str, seconds: float) -> UpstreamError:
+    """`waited_for`: 'the first byte', 'the next bytes'."""
+    return UpstreamError(
+        f"backend {backend!r} sent nothing while {waited_for} was waited for ({seconds:g} s)",
+        status=504, type="timeout_error", code="backend_timeout", fault=Fault.UPSTREAM,
+    )  # fmt: skip
+
+
+def garbage(backend: str, what: str) -> UpstreamError:
+    """An answer that cannot be read."""
+    return UpstreamError(
+        f"backend {backend!r} answered what cannot be read: {what}",
+        status=502, type="api_error", code="backend_garbage", fault=Fault.UPSTREAM,
+    )  # fmt: skip

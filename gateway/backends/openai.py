@@ -1,0 +1,298 @@
+"""The `openai` wire: vLLM, or any server that speaks OpenAI's API. The body goes out as it came but for the model's
+name and `stream_options.include_usage`; the answer comes back byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import msgspec
+
+from gateway.backends.contract import Operation, UpstreamRequest
+from gateway.backends.errors import Fault, UpstreamError, garbage, timed_out, unreachable
+from gateway.backends.sse import EventRelay, EventTooLong, TokenCounts
+from gateway.backends.tokens import BytesPerToken
+from gateway.backends.usage import MISSING, Usage
+from gateway.policy.schema import BackendSettings, ServedBy
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""A whole (not streamed) answer larger than this is refused: it would be held in memory."""
+MAX_ERROR_BYTES = 64 * 1024
+PATHS: dict[Operation, str] = {
+    "chat": "/chat/completions",
+    "completions": "/completions",
+    "embeddings": "/embeddings",
+}
+
+
+class _Answer(msgspec.Struct):
+    usage: TokenCounts | None = None
+
+
+class _ErrorObject(msgspec.Struct):
+    message: str = ""
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _ErrorObject
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_error = msgspec.json.Decoder(_ErrorBody).decode
+_decode_options = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
+_encode = msgspec.json.Encoder().encode
+_TRUE = msgspec.Raw(b"true")
+
+
+class OpenAIBackend:
+    """One OpenAI-compatible server."""
+
+    def __init__(self, name: str, settings: BackendSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        if settings.base_url is None:
+            raise ValueError(f"backend {name!r} has no base_url")
+        self.name = name
+        self._settings = settings
+        self._base_url = settings.base_url.rstrip("/")
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+        self._prompt_bytes_per_token = BytesPerToken()
+        self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        if settings.api_key is not None:
+            self._headers["authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
+
+    def refuses(self, request_fields: frozenset[str], operation: Operation, target: ServedBy) -> frozenset[str]:  # noqa: ARG002
+        """Nothing: the body is passed on, and the server itself says what it cannot do."""
+        return frozenset()
+
+    async def send(self, request: UpstreamRequest) -> OpenAIReply:
+        timeouts = self._settings.timeouts
+        now = self._clock()
+        patience = min(timeouts.first_byte_seconds, max(0.0, request.first_byte_deadline - now))
+        reply: OpenAIReply | None = None
+        try:
+            async with asyncio.timeout(patience):
+                response = await self._post(request)
+                reply = OpenAIReply(self, request, response, now)
+                if response.status != 200:
+                    raise await _refusal(self.name, response)
+                await reply.read_first()
+                return reply
+        except TimeoutError:
+            await _close(reply)
+            raise timed_out(self.name, "the first byte", patience) from None
+        except BaseException:
+            await _close(reply)
+            raise
+
+    async def _post(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._settings.max_in_flight, keepalive_timeout=60, ttl_dns_cache=60
+                ),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=self._settings.timeouts.connect_seconds, sock_read=None
+                ),
+                auto_decompress=False,
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        headers = {**self._headers, "x-request-id": request.request_id}
+        try:
+            return await self._session.post(
+                self._base_url + PATHS[request.operation], data=_outgoing_body(request), headers=headers,
+                allow_redirects=False,
+            )  # fmt: skip
+        except aiohttp.ClientError as error:
+            raise unreachable(self.name, str(error) or type(error).__name__) from error
+
+    def learn_prompt(self, request: UpstreamRequest, usage: Usage) -> None:
+        """An exact prompt count corrects the guess made for requests that end without one."""
+        if usage.certainty == "exact":
+            self._prompt_bytes_per_token.learn(_prompt_bytes(request), usage.input_tokens)
+
+    def guess_prompt_tokens(self, request: UpstreamRequest) -> int:
+        return self._prompt_bytes_per_token.estimate(_prompt_bytes(request))
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+class OpenAIReply:
+    """An answer under way. See `contract.Reply`."""
+
+    def __init__(
+        self, backend: OpenAIBackend, request: UpstreamRequest, response: aiohttp.ClientResponse, sent_at: float
+    ) -> None:
+        self.admitted_at = sent_at
+        self._backend = backend
+        self._request = request
+        self._response = response
+        self._relay = EventRelay(request.include_usage) if request.stream else None
+        self._first = b""
+        self._usage = MISSING
+        self._finished = False
+
+    @property
+    def content_type(self) -> str:
+        return self._response.headers.get("content-type", "application/json")
+
+    @property
+    def usage(self) -> Usage:
+        if self._relay is None:
+            return self._usage
+        if self._relay.usage is not None:
+            return self._relay.usage
+        if self._relay.content_events == 0 and not self._relay.done:
+            return MISSING
+        prompt = self._backend.guess_prompt_tokens(self._request)
+        return Usage(prompt, self._relay.content_events, "estimated")
+
+    async def read_first(self) -> None:
+        """Waits for the first event of a stream, or for the whole of a body."""
+        if self._relay is None:
+            self._first = await self._read_whole()
+            return
+        while not self._first:
+            data = await self._read()
+            if not data:
+                self._raise_if_cut_short()
+                return
+            self._first = self._feed(data)
+            if self._relay.error is not None:
+                raise _error_from(self._backend.name, 500, self._relay.error)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._first
+        if self._relay is None:
+            return
+        stall = self._backend._settings.timeouts.stall_seconds
+        while True:
+            try:
+                async with asyncio.timeout(stall):
+                    data = await self._read()
+            except TimeoutError:
+                raise timed_out(self._backend.name, "the next bytes", stall) from None
+            if not data:
+                break
+            events = self._feed(data)
+            if events:
+                yield events
+            if self._relay.error is not None:
+                raise _error_from(self._backend.name, 500, self._relay.error)
+        self._raise_if_cut_short()
+
+    async def aclose(self) -> None:
+        if self._finished:
+            self._response.release()
+        else:
+            self._response.close()
+
+    def _feed(self, data: bytes) -> bytes:
+        assert self._relay is not None
+        try:
+            return self._relay.feed(data)
+        except EventTooLong as error:
+            raise garbage(self._backend.name, str(error)) from error
+
+    async def _read(self) -> bytes:
+        try:
+            data = await self._response.content.readany()
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise unreachable(self._backend.name, f"it broke off: {error or type(error).__name__}") from error
+        if not data:
+            self._finished = True
+        return data
+
+    async def _read_whole(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while data := await self._read():
+            parts.append(data)
+            size += len(data)
+            if size > MAX_ANSWER_BYTES:
+                raise garbage(self._backend.name, f"a body of more than {MAX_ANSWER_BYTES} bytes")
+        body = b"".join(parts)
+        try:
+            counts = _decode_answer(body).usage
+        except msgspec.DecodeError as error:
+            raise garbage(self._backend.name, f"not JSON ({error})") from error
+        if counts is not None:
+            self._usage = Usage(counts.prompt_tokens, counts.completion_tokens, "exact")
+            self._backend.learn_prompt(self._request, self._usage)
+        return body
+
+    def _raise_if_cut_short(self) -> None:
+        assert self._relay is not None
+        if not self._relay.done:
+            raise unreachable(self._backend.name, "the stream ended before [DONE]")
+        self._backend.learn_prompt(self._request, self.usage)
+
+
+def _outgoing_body(request: UpstreamRequest) -> bytes:
+    """The client's body with the upstream's model name and, in a stream, the usage asked for; else byte for byte."""
+    fields = dict(request.fields)
+    fields["model"] = msgspec.Raw(_encode(request.target.model))
+    if request.stream and request.operation != "embeddings":
+        options = _decode_options(fields.get("stream_options", msgspec.Raw(b"null"))) or {}
+        options["include_usage"] = _TRUE
+        fields["stream_options"] = msgspec.Raw(_encode(options))
+    return _encode(fields)
+
+
+def _prompt_bytes(request: UpstreamRequest) -> int:
+    for field in ("messages", "prompt", "input"):
+        if field in request.fields:
+            return len(bytes(request.fields[field]))
+    return len(request.body)
+
+
+async def _close(reply: OpenAIReply | None) -> None:
+    if reply is not None:
+        await reply.aclose()
+
+
+async def _refusal(backend: str, response: aiohttp.ClientResponse) -> UpstreamError:
+    body = await response.content.read(MAX_ERROR_BYTES)
+    wait = response.headers.get("retry-after", "")
+    return _error_from(backend, response.status, body, float(wait) if wait.isdecimal() else None)
+
+
+def _error_from(backend: str, status: int, body: bytes, retry_after: float | None = None) -> UpstreamError:
+    """OpenAI's error object in `body`, or whatever else came, as an `UpstreamError` with its fault."""
+    try:
+        said = _decode_error(body).error
+        shaped = True
+    except msgspec.DecodeError:
+        said = _ErrorObject(f"backend {backend!r} answered HTTP {status}")
+        shaped = False
+    code = None if said.code is None else str(said.code)
+    if status in (401, 403, 404):
+        # Its own key, or a model that the policy names and it does not have: nothing the client could mend.
+        return UpstreamError(
+            f"backend {backend!r} refused the gateway (HTTP {status})",
+            status=502, type="api_error", code="backend_refused", fault=Fault.UPSTREAM,
+        )  # fmt: skip
+    if status == 429:
+        fault = Fault.CAPACITY
+    elif 400 <= status < 500 and status not in (408, 425):
+        fault = Fault.CLIENT
+    else:
+        fault = Fault.UPSTREAM
+    return UpstreamError(
+        said.message or f"backend {backend!r} answered HTTP {status}",
+        status=502 if status == 500 else status,
+        type=said.type or ("invalid_request_error" if fault is Fault.CLIENT else "api_error"),
+        code=code,
+        param=said.param,
+        body=body if shaped and fault is Fault.CLIENT else None,
+        fault=fault,
+        retry_after_seconds=retry_after,
+    )  # fmt: skip

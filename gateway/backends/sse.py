@@ -1,0 +1,123 @@
+"""Server-sent events as bytes: cut a stream at event boundaries, and read the usage off its tail, without buffering it.
+
+Complete events are passed on the moment they are complete. Nothing is decoded unless it may hold the usage: a search
+for a few bytes decides. An event that carries only usage is taken out when the client did not ask for it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.backends.usage import Usage
+
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+"""An event longer than this is not an event: the stream is garbage."""
+
+
+class TokenCounts(msgspec.Struct):
+    """OpenAI's usage object, as far as money needs it."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+
+
+class _Event(msgspec.Struct):
+    usage: TokenCounts | None = None
+    choices: list[msgspec.Raw] | None = None
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+
+
+class EventTooLong(ValueError):
+    """No end of an event within MAX_EVENT_BYTES."""
+
+
+class EventRelay:
+    """Feeds on upstream bytes, gives bytes for the client. `keep_usage`: the client asked for the usage event."""
+
+    __slots__ = ("_keep_usage", "_tail", "content_events", "done", "error", "usage")
+
+    def __init__(self, keep_usage: bool) -> None:
+        self._keep_usage = keep_usage
+        self._tail = b""
+        self.usage: Usage | None = None
+        self.content_events = 0
+        """Events passed that carry a choice: with one token an event, the tokens generated so far."""
+        self.done = False
+        """`data: [DONE]` has passed: the answer is whole."""
+        self.error: bytes | None = None
+        """An event in which the backend itself reports an error: not passed on, for the server words it."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes that may be passed on now: whole events only; b'' when none is complete."""
+        if self._tail:
+            data = self._tail + data
+        end = _end_of_events(data)
+        if end == 0:
+            if len(data) > MAX_EVENT_BYTES:
+                raise EventTooLong(f"no end of an event in {len(data)} bytes (limit {MAX_EVENT_BYTES})")
+            self._tail = data
+            return b""
+        self._tail = data[end:]
+        events = data if end == len(data) else data[:end]
+        if b'"usage"' not in events and b"[DONE]" not in events and b'"error"' not in events:
+            self._count(events)
+            return events
+        return b"".join(event for event in _split(events) if self._passes(event))
+
+    def _count(self, events: bytes) -> None:
+        """JSON has no raw line ends, so the empty lines are the events. A first one that only names the role has no
+        token."""
+        if self.content_events == 0 and b'"content":""' in events:
+            events = events.partition(b"\n\n")[2]
+        self.content_events += events.count(b"\n\n") + events.count(b"\r\n\r\n")
+
+    def _passes(self, event: bytes) -> bool:
+        payload = _payload(event)
+        if payload is None:
+            return True
+        if payload == b"[DONE]":
+            self.done = True
+            return True
+        if payload.startswith(b'{"error"'):
+            self.error = payload
+            return False
+        try:
+            read = _decode_event(payload)
+        except msgspec.DecodeError:
+            return True
+        if read.usage is not None:
+            self.usage = Usage(read.usage.prompt_tokens, read.usage.completion_tokens, "exact")
+        if read.choices:
+            self._count(event)
+            return True
+        return read.usage is None or self._keep_usage
+
+
+def _end_of_events(data: bytes) -> int:
+    """Index just after the last complete event; 0: there is none. Events end with an empty line (LF or CRLF)."""
+    lf = data.rfind(b"\n\n")
+    crlf = data.rfind(b"\r\n\r\n")
+    return max(lf + 2 if lf >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
+
+
+def _split(events: bytes) -> list[bytes]:
+    """Whole events, each with its own ending."""
+    parts: list[bytes] = []
+    start = 0
+    while start < len(events):
+        lf, crlf = events.find(b"\n\n", start), events.find(b"\r\n\r\n", start)
+        ends = [e for e in (lf + 2 if lf >= 0 else 0, crlf + 4 if crlf >= 0 else 0) if e]
+        end = min(ends, default=len(events))
+        parts.append(events[start:end])
+        start = end
+    return parts
+
+
+def _payload(event: bytes) -> bytes | None:
+    """The data of an event in one line; None: a comment, or nothing to read."""
+    for line in event.splitlines():
+        if line.startswith(b"data:"):
+            return line[5:].strip()
+    return None

@@ -1,0 +1,36 @@
+"""What routing knows of a request: a plain value, read off the body and the headers. Never the prompt itself."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Operation: TypeAlias = Literal["chat", "completions", "embeddings"]
+
+
+class Ceiling(msgspec.Struct, frozen=True):
+    """The slowest answer still in time, in seconds. None: no ceiling."""
+
+    ttft_seconds: float | None = None
+    seconds_per_output_token: float | None = None
+    latency_seconds: float | None = None
+
+
+class RequestFacts(msgspec.Struct, frozen=True):
+    """One request as the router sees it."""
+
+    alias: str
+    operation: Operation
+    input_tokens: int
+    """Estimated: nobody tokenizes on the way in."""
+    max_output_tokens: int | None = None
+    stream: bool = False
+    ceiling: Ceiling = Ceiling()
+    quality: str | None = None
+    """The class asked for by header; None: what the alias needs."""
+    demands: frozenset[str] = frozenset()
+    """Body fields with a value that is not the neutral one, and marks such as `messages.image_url`."""
+    pinned_backend: str | None = None
+    elapsed_seconds: float = 0.0
+    """Already spent of every ceiling, since the request came in."""

@@ -1,0 +1,193 @@
+"""The ledger: every attempt, operation and window, in one SQLite file.
+
+Append-only, write-ahead log, one writer thread that commits in batches: the event loop only puts values on a queue. A
+`kill -9` loses at most what came since the last commit, `flush_seconds` ago. Money is stored as integer nano-dollars.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from gateway.metering.records import AccrualRecord, Attempt, OperationRecord, Record, WindowRecord
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO meta VALUES ('schema_version', '1');
+CREATE TABLE IF NOT EXISTS operations (
+  id TEXT PRIMARY KEY, key TEXT NOT NULL, alias TEXT NOT NULL, operation TEXT NOT NULL, stream INTEGER NOT NULL,
+  started_at REAL NOT NULL, outcome TEXT NOT NULL, status INTEGER NOT NULL, backend TEXT, reason TEXT NOT NULL,
+  attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, certainty TEXT NOT NULL,
+  ttft_seconds REAL, seconds REAL NOT NULL, in_time INTEGER
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS operations_started_at ON operations (started_at);
+CREATE TABLE IF NOT EXISTS attempts (
+  operation_id TEXT NOT NULL, number INTEGER NOT NULL, backend TEXT NOT NULL, model TEXT NOT NULL,
+  started_at REAL NOT NULL, outcome TEXT NOT NULL, status INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
+  output_tokens INTEGER NOT NULL, certainty TEXT NOT NULL, nanousd INTEGER, ttft_seconds REAL, seconds REAL NOT NULL,
+  generation TEXT, PRIMARY KEY (operation_id, number)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS attempts_started_at ON attempts (started_at);
+CREATE TABLE IF NOT EXISTS windows (
+  run TEXT NOT NULL, backend TEXT NOT NULL, copy INTEGER NOT NULL, number INTEGER NOT NULL, opened_at REAL NOT NULL,
+  ends_at REAL NOT NULL, nanousd INTEGER NOT NULL, PRIMARY KEY (run, backend, copy, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS accruals (
+  run TEXT NOT NULL, backend TEXT NOT NULL, cost_kind TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
+  nanousd INTEGER NOT NULL, PRIMARY KEY (run, backend, since)
+) WITHOUT ROWID;
+"""
+
+# The names of a record's fields are the names of its columns. An accrual grows: its row is replaced as time passes.
+TABLES: dict[type[msgspec.Struct], str] = {
+    OperationRecord: "INSERT OR IGNORE INTO operations",
+    Attempt: "INSERT OR IGNORE INTO attempts",
+    WindowRecord: "INSERT OR IGNORE INTO windows",
+    AccrualRecord: "INSERT OR REPLACE INTO accruals",
+}
+_STATEMENTS = {
+    kind: f"{verb} ({', '.join(kind.__struct_fields__)}) VALUES ({', '.join('?' * len(kind.__struct_fields__))})"
+    for kind, verb in TABLES.items()
+}  # fmt: skip
+
+
+class LedgerError(RuntimeError):
+    """The ledger's file cannot be opened or written."""
+
+
+class Ledger:
+    """Takes records from any thread, writes them in its own. `close` writes what is left."""
+
+    def __init__(self, path: str | Path, flush_seconds: float = 0.25) -> None:
+        self.path = Path(path)
+        self._flush_seconds = flush_seconds
+        self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
+        self.failure: str | None = None
+        """Why writing failed last, until it works again. Shown by /health/backends; requests go on."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.path.exists():
+                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+            connection = _connect(self.path)
+            connection.executescript(SCHEMA)
+            connection.close()
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(f"the ledger {self.path} cannot be opened: {error}") from error
+        self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
+        self._thread.start()
+
+    def put(self, record: Record) -> None:
+        """Never blocks and never raises."""
+        self._queue.put(record)
+
+    def flush(self, timeout_seconds: float = 5.0) -> bool:
+        """Waits until all put before is in the file. False: it took longer."""
+        written = threading.Event()
+        self._queue.put(written)
+        return written.wait(timeout_seconds)
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join(timeout=10)
+
+    def _write(self) -> None:
+        connection = _connect(self.path)
+        batch: list[Record] = []
+        going = True
+        while going:
+            waiting: list[threading.Event] = []
+            item = self._queue.get()
+            deadline = time.monotonic() + self._flush_seconds
+            while True:
+                if item is None:
+                    going = False
+                elif isinstance(item, threading.Event):
+                    waiting.append(item)
+                else:
+                    batch.append(item)
+                if not going or waiting:
+                    break
+                try:
+                    item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+                except queue.Empty:
+                    break
+            try:
+                with connection:
+                    for record in batch:
+                        connection.execute(_STATEMENTS[type(record)], msgspec.structs.astuple(record))
+                batch.clear()
+                self.failure = None
+            except sqlite3.Error as error:
+                # Kept for the next round: a full disk or a lock may pass. Bounded, so that memory is not the victim.
+                self.failure = str(error)
+                del batch[:-100_000]
+                time.sleep(min(1.0, self._flush_seconds))
+            for event in waiting:
+                event.set()
+        connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[sqlite3.Connection]:
+    """A read-only connection to a ledger, beside the writer."""
+    connection = sqlite3.connect(f"file:{Path(path).absolute()}?mode=ro", uri=True, timeout=5.0)
+    connection.row_factory = sqlite3.Row
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+class BackendBooks(msgspec.Struct, frozen=True):
+    """A backend's totals over a ledger. `nanousd`: list-price charges, whole windows, and what accrued by time."""
+
+    backend: str
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    unsure_tokens: int
+    """Of these, tokens that were estimated."""
+    unpriced_tokens: int
+    windows: int
+    nanousd: int
+
+
+def books(path: str | Path, since: float = 0.0) -> Sequence[BackendBooks]:
+    """Totals by backend of all that began at or after `since` (wall clock, seconds since 1970)."""
+    with reading(path) as connection:
+        rows = connection.execute(
+            """
+            WITH served AS (
+              SELECT backend, SUM(outcome = 'ok') AS requests, SUM(input_tokens) AS i, SUM(output_tokens) AS o,
+                SUM(CASE WHEN certainty <> 'exact' THEN input_tokens + output_tokens ELSE 0 END) AS unsure,
+                SUM(CASE WHEN nanousd IS NULL THEN input_tokens + output_tokens ELSE 0 END) AS unpriced,
+                SUM(COALESCE(nanousd, 0)) AS n
+              FROM attempts WHERE started_at >= :since GROUP BY backend),
+            opened AS (SELECT backend, COUNT(*) AS c, SUM(nanousd) AS n FROM windows WHERE opened_at >= :since
+              GROUP BY backend),
+            accrued AS (SELECT backend, SUM(nanousd) AS n FROM accruals WHERE until >= :since GROUP BY backend),
+            names AS (SELECT backend FROM served UNION SELECT backend FROM opened UNION SELECT backend FROM accrued)
+            SELECT names.backend, COALESCE(requests, 0), COALESCE(i, 0), COALESCE(o, 0), COALESCE(unsure, 0),
+              COALESCE(unpriced, 0), COALESCE(opened.c, 0),
+              COALESCE(served.n, 0) + COALESCE(opened.n, 0) + COALESCE(accrued.n, 0)
+            FROM names LEFT JOIN served USING (backend) LEFT JOIN opened USING (backend)
+              LEFT JOIN accrued USING (backend) ORDER BY names.backend
+            """,
+            {"since": since},
+        ).fetchall()
+    return [BackendBooks(*row) for row in rows]

@@ -1,0 +1,185 @@
+"""The meter: usage becomes money. Attempts at list price, boxes and provisioned units by the second, imported models
+by their windows; into the series as it accrues, into the ledger as it happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+from gateway.backends.usage import Usage
+from gateway.economics.money import NanoUsd, round_half_even
+from gateway.economics.prices import AmortizedCost, CostModel, PerTokenCost, ProvisionedCost, WindowCost
+from gateway.economics.windows import WindowMeter, WindowView
+from gateway.metering.ledger import Ledger
+from gateway.metering.records import AccrualRecord, Attempt, OperationRecord, WindowRecord
+from gateway.metering.series import Series
+
+ACCRUAL_ROW_SECONDS = 3600.0
+"""A new row of accrued cost is begun this often: how finely a report can ask."""
+
+
+class _Accrual:
+    """Cost that runs by the second: exact in integers, however often it is asked."""
+
+    def __init__(self, nanousd_per_second: Fraction, now: float) -> None:
+        self.rate = nanousd_per_second
+        self.row_since = now
+        self.row_nanousd = 0
+
+    def due(self, now: float) -> NanoUsd:
+        """n$ since the last call of this."""
+        total = int(self.rate * Fraction(now - self.row_since))
+        added = max(0, total - self.row_nanousd)
+        self.row_nanousd += added
+        return added
+
+    def next_row(self, now: float) -> None:
+        self.row_since = now
+        self.row_nanousd = 0
+
+
+class Meter:
+    """One gateway's books. All times are monotonic seconds of `clock`; the ledger gets wall-clock ones."""
+
+    def __init__(
+        self,
+        costs: Mapping[str, CostModel | None],
+        tokens_per_second: Mapping[str, float],
+        series: Series,
+        ledger: Ledger | None,
+        run: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._costs = costs
+        self._speeds = tokens_per_second
+        self._series = series
+        self._ledger = ledger
+        self._run = run
+        now = clock()
+        self._wall_offset = wall() - now
+        self._windows = {name: WindowMeter(cost) for name, cost in costs.items() if isinstance(cost, WindowCost)}
+        self._window_accrued = dict.fromkeys(self._windows, 0)
+        self._accruals: dict[str, _Accrual] = {}
+        for name, cost in costs.items():
+            rate = cost.nanousd_per_second if isinstance(cost, AmortizedCost | ProvisionedCost) else None
+            if rate is not None:
+                self._accruals[name] = _Accrual(rate, now)
+
+    def wall(self, monotonic: float) -> float:
+        return monotonic + self._wall_offset
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    def window_call_began(self, backend: str, sent_at: float, now: float) -> int | None:
+        """A call that an imported model is answering. Returns what `window_call_ended` wants back."""
+        meter = self._windows.get(backend)
+        if meter is None:
+            return None
+        copy = meter.call_began(sent_at)
+        self._book_windows(backend, meter, now)
+        return copy
+
+    def window_call_ended(self, backend: str, copy: int | None) -> None:
+        if copy is not None:
+            self._windows[backend].call_ended(copy)
+
+    def price(self, backend: str, usage: Usage) -> NanoUsd | None:
+        """What an attempt is charged by itself, in n$. 0 where time is paid; None: a price or the usage is unknown."""
+        cost = self._costs.get(backend)
+        match cost:
+            case None:
+                return None
+            case PerTokenCost():
+                return None if usage.certainty == "missing" else cost.price(usage.input_tokens, usage.output_tokens)
+            case ProvisionedCost() if cost.nanousd_per_unit_hour is None:
+                return None
+            case _:
+                return 0
+
+    def attempt_ended(self, alias: str, attempt: Attempt, usage: Usage) -> None:
+        """Books an attempt: `attempt.nanousd` is what `price` said."""
+        backend, cost = attempt.backend, self._costs.get(attempt.backend)
+        self._series.attempt(backend, alias, attempt.outcome, usage)
+        if attempt.nanousd is None:
+            self._series.unpriced(backend, alias, usage.input_tokens + usage.output_tokens)
+        elif attempt.nanousd and cost is not None:
+            self._series.cost(backend, cost.kind, attempt.nanousd)
+        for other in self._costs:
+            if other != backend and (elsewhere := self._elsewhere(other, usage)) is not None:
+                self._series.counterfactual(backend, other, elsewhere)
+        if self._ledger is not None:
+            self._ledger.put(attempt)
+
+    def operation_ended(self, record: OperationRecord) -> None:
+        self._series.operation(record.backend, record.alias, record.outcome, record.seconds)
+        if self._ledger is not None:
+            self._ledger.put(record)
+
+    # -- what time does -----------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Accrues up to `now`. Called about once a second, and once at the end."""
+        for backend, accrual in self._accruals.items():
+            cost = self._costs[backend]
+            assert cost is not None
+            self._series.cost(backend, cost.kind, accrual.due(now))
+            if self._ledger is not None:
+                self._ledger.put(
+                    AccrualRecord(
+                        self._run, backend, cost.kind, self.wall(accrual.row_since), self.wall(now), accrual.row_nanousd
+                    )
+                )
+            if now - accrual.row_since >= ACCRUAL_ROW_SECONDS:
+                accrual.next_row(now)
+        for backend, meter in self._windows.items():
+            self._book_windows(backend, meter, now)
+            accrued = meter.accrued(now)
+            self._series.cost(backend, "window", accrued - self._window_accrued[backend])
+            self._window_accrued[backend] = accrued
+            view = meter.view(now)
+            self._series.window_open.labels(backend).set(view.copies)
+            self._series.window_seconds_left.labels(backend).set(view.seconds_left)
+
+    def window_view(self, backend: str, now: float) -> WindowView | None:
+        meter = self._windows.get(backend)
+        return None if meter is None else meter.view(now)
+
+    def restore_window(self, backend: str, first_call: float, last_call: float, booked: int, now: float) -> None:
+        """A copy that the ledger of an earlier run says may still be up (wall-clock seconds)."""
+        meter = self._windows.get(backend)
+        if meter is not None:
+            meter.restore(first_call - self._wall_offset, last_call - self._wall_offset, booked)
+            self._book_windows(backend, meter, now)
+
+    def _book_windows(self, backend: str, meter: WindowMeter, now: float) -> None:
+        opened = meter.advance(now)
+        if not opened:
+            return
+        self._series.windows(backend, len(opened))
+        if self._ledger is None:
+            return
+        for window in opened:
+            self._ledger.put(
+                WindowRecord(
+                    self._run, backend, window.copy, window.number, self.wall(window.opened_at),
+                    self.wall(window.ends_at), window.nanousd,
+                )
+            )  # fmt: skip
+
+    def _elsewhere(self, backend: str, usage: Usage) -> NanoUsd | None:
+        """What these tokens would have cost there: list price, or an active copy's or unit's price at its speed."""
+        match self._costs[backend]:
+            case PerTokenCost() as cost:
+                return cost.price(usage.input_tokens, usage.output_tokens)
+            case WindowCost() as cost:
+                seconds = Fraction(usage.output_tokens) / Fraction(self._speeds[backend])
+                return round_half_even(cost.nanousd_per_copy_second * seconds)
+            case ProvisionedCost() as cost if cost.nanousd_per_second is not None:
+                return round_half_even(
+                    cost.nanousd_per_second * Fraction(usage.output_tokens) / Fraction(self._speeds[backend])
+                )
+            case _:
+                return None

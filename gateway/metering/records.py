@@ -1,0 +1,85 @@
+"""What the books hold: an operation (what an application asked for) and its attempts (what was sent to whom)."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from gateway.backends.usage import Certainty
+from gateway.economics.money import NanoUsd
+
+Outcome: TypeAlias = Literal["ok", "client_error", "upstream_error", "timeout", "cancelled", "refused"]
+OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "upstream_error", "timeout", "cancelled", "refused")
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One request to one backend. `nanousd` is what it was charged by itself: its tokens at list price. Backends that
+    are paid by time charge nothing here (their cost accrues), and None is an unknown price."""
+
+    operation_id: str
+    number: int
+    backend: str
+    model: str
+    started_at: float
+    """Wall clock, seconds since 1970."""
+    outcome: Outcome
+    status: int
+    input_tokens: int
+    output_tokens: int
+    certainty: Certainty
+    nanousd: NanoUsd | None
+    ttft_seconds: float | None
+    """Streams only."""
+    seconds: float
+    generation: str | None = None
+
+
+class OperationRecord(msgspec.Struct, frozen=True):
+    """One request of an application, with what it got in the end."""
+
+    id: str
+    key: str
+    alias: str
+    operation: str
+    stream: bool
+    started_at: float
+    outcome: Outcome
+    status: int
+    backend: str | None
+    reason: str
+    attempts: int
+    input_tokens: int
+    output_tokens: int
+    certainty: Certainty
+    ttft_seconds: float | None
+    seconds: float
+    in_time: bool | None
+    """None: it had no ceiling, or it was not answered."""
+
+
+class WindowRecord(msgspec.Struct, frozen=True):
+    """One billed window of one copy of an imported model, whole, written when it opens."""
+
+    run: str
+    backend: str
+    copy: int
+    number: int
+    opened_at: float
+    ends_at: float
+    nanousd: NanoUsd
+
+
+class AccrualRecord(msgspec.Struct, frozen=True):
+    """What an owned box or a provisioned unit cost from `since` to `until`, in one run of the gateway. (An imported
+    model's money is in its windows.)"""
+
+    run: str
+    backend: str
+    cost_kind: str
+    since: float
+    until: float
+    nanousd: NanoUsd
+
+
+Record: TypeAlias = Attempt | OperationRecord | WindowRecord | AccrualRecord

@@ -1,0 +1,179 @@
+"""The `crossover_*` Prometheus series. Every label set a policy allows exists from the start, at 0; label values come
+from the policy alone. Served on a port and a thread of their own, never by the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from http.server import HTTPServer
+from itertools import product
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, start_http_server
+
+from gateway.backends.usage import Usage
+from gateway.economics.money import NanoUsd, usd
+from gateway.metering.records import OUTCOMES, Outcome
+
+TTFT_BUCKETS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 60, 120)
+TOKEN_BUCKETS = (0.002, 0.005, 0.01, 0.015, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1)
+DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
+OVERHEAD_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
+REASONS = ("cheapest_in_time", "only_choice", "fastest_though_late", "cheapest_though_late", "pinned", "fallback")
+
+
+class Series:
+    """All series of one gateway, in a registry of its own. `models`, `kinds`: aliases and cost kind by backend."""
+
+    def __init__(
+        self, models: Mapping[str, Iterable[str]], kinds: Mapping[str, str], version: str, policy: str
+    ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry = CollectorRegistry()
+        pairs = [(backend, model) for backend, names in models.items() for model in names]
+        backends = list(models)
+
+        def counter(name: str, text: str, labels: list[str], known: Iterable[tuple[str, ...]]) -> Counter:
+            made = Counter(f"crossover_{name}", text, labels, registry=registry)
+            for values in known:
+                made.labels(*values)
+            return made
+
+        def gauge(name: str, text: str, labels: list[str], known: Iterable[tuple[str, ...]] = ()) -> Gauge:
+            made = Gauge(f"crossover_{name}", text, labels, registry=registry)
+            for values in known:
+                made.labels(*values)
+            return made
+
+        def histogram(
+            name: str, text: str, labels: list[str], buckets: tuple[float, ...], known: Iterable[tuple[str, ...]]
+        ) -> Histogram:
+            made = Histogram(f"crossover_{name}", text, labels, buckets=buckets, registry=registry)
+            for values in known:
+                made.labels(*values)
+            return made
+
+        with_outcome = [(b, m, o) for (b, m), o in product(pairs, OUTCOMES)]
+        nobody = [("none", m, o) for m, o in product({*(m for _, m in pairs), "other"}, OUTCOMES)]
+        self._requests = counter(
+            "requests_total", "Requests of applications, by who answered them in the end and how it ended.",
+            ["backend", "model", "outcome"], [*with_outcome, *nobody],
+        )  # fmt: skip
+        self._attempts = counter(
+            "attempts_total", "Requests sent to backends: more than the operations where another had to be tried.",
+            ["backend", "model", "outcome"], with_outcome,
+        )  # fmt: skip
+        self._tokens = counter(
+            "tokens_total", "Tokens of attempts, input (prompt) and output (generated) apart.",
+            ["backend", "model", "token_type"], [(*p, t) for p, t in product(pairs, ("input", "output"))],
+        )  # fmt: skip
+        self._usage = counter(
+            "usage_total", "Attempts by how surely their token counts are known.",
+            ["backend", "certainty"], product(backends, ("exact", "estimated", "missing")),
+        )  # fmt: skip
+        self._cost = counter(
+            "cost_usd_total", "US dollars as they accrue: by the second where time is paid, else at list price.",
+            ["backend", "cost_kind"], kinds.items(),
+        )  # fmt: skip
+        self._counterfactual = counter(
+            "counterfactual_cost_usd_total",
+            "US dollars that the served tokens would have cost elsewhere: list price, or the price of an active copy "
+            "or unit at the speed in the policy. An owned box has no such price, and is left out.",
+            ["served_by", "priced_as"],
+            [(a, b) for a, b in product(backends, backends) if a != b and kinds.get(b, "amortized") != "amortized"],
+        )  # fmt: skip
+        self._unpriced = counter(
+            "unpriced_tokens_total", "Tokens whose price is unknown: left out of every figure of money.",
+            ["backend", "model"], pairs,
+        )  # fmt: skip
+        self._windows = counter(
+            "windows_total", "Billing windows opened.", ["backend"], [(b,) for b, k in kinds.items() if k == "window"]
+        )
+        window_backends = [(b,) for b, k in kinds.items() if k == "window"]
+        self.window_open = gauge("window_open", "Copies with a paid window.", ["backend"], window_backends)
+        self.window_seconds_left = gauge(
+            "window_seconds_left", "Seconds that are paid and still to come.", ["backend"], window_backends
+        )
+        self.capacity = gauge(
+            "backend_capacity_tokens_per_second",
+            "Output tokens/s it can do: of the policy, until measured.",
+            ["backend"],
+        )
+        self.utilization = gauge(
+            "backend_utilization_ratio", "Output tokens/s of the last minute over capacity.", ["backend"],
+            [(b,) for b in backends],
+        )  # fmt: skip
+        self.crossover = gauge(
+            "crossover_utilization_ratio",
+            "Utilization above which the box is cheaper per token than one stream of the other path; over 1: never.",
+            ["box", "against"],
+        )  # fmt: skip
+        self._ttft = histogram(
+            "time_to_first_token_seconds", "From sending to the first bytes of the answer.", ["backend", "model"],
+            TTFT_BUCKETS, pairs,
+        )  # fmt: skip
+        self._per_token = histogram(
+            "time_per_output_token_seconds", "Streams: (last token - first token) / (tokens - 1).",
+            ["backend", "model"], TOKEN_BUCKETS, pairs,
+        )  # fmt: skip
+        self._duration = histogram(
+            "request_duration_seconds", "From the request's arrival to the end of its answer.", ["backend", "model"],
+            DURATION_BUCKETS, pairs,
+        )  # fmt: skip
+        self._overhead = Histogram(
+            "crossover_overhead_seconds", "The gateway's own time before it sends a request on.",
+            buckets=OVERHEAD_BUCKETS, registry=registry,
+        )  # fmt: skip
+        self.in_flight = gauge("inflight_requests", "Attempts under way.", ["backend"], [(b,) for b in backends])
+        self._decisions = counter(
+            "route_decisions_total", "Where requests were sent, and why.", ["backend", "reason"],
+            product(backends, REASONS),
+        )  # fmt: skip
+        self.up = gauge("backend_up", "1: it can be asked.", ["backend"], [(b,) for b in backends])
+        self.adapter = gauge("adapter_info", "Which generation serves a model.", ["backend", "model", "generation"])
+        gauge("policy_info", "The policy in force.", ["hash"]).labels(policy).set(1)
+        gauge("build_info", "The program.", ["version"]).labels(version).set(1)
+        self.loop_lag = Gauge(
+            "crossover_loop_lag_seconds", "How late the event loop's clock ticks: worst of the last second.",
+            registry=registry,
+        )  # fmt: skip
+
+    def attempt(self, backend: str, model: str, outcome: Outcome, usage: Usage) -> None:
+        self._attempts.labels(backend, model, outcome).inc()
+        self._usage.labels(backend, usage.certainty).inc()
+        self._tokens.labels(backend, model, "input").inc(usage.input_tokens)
+        self._tokens.labels(backend, model, "output").inc(usage.output_tokens)
+
+    def unpriced(self, backend: str, model: str, tokens: int) -> None:
+        self._unpriced.labels(backend, model).inc(tokens)
+
+    def cost(self, backend: str, kind: str, amount: NanoUsd) -> None:
+        """Adds to what a backend has cost. Below 0 is a mistake: a counter that falls reads as a restart."""
+        if amount < 0:
+            raise ValueError(f"cost of {backend} would fall by {-amount} n$")
+        self._cost.labels(backend, kind).inc(usd(amount))
+
+    def counterfactual(self, served_by: str, priced_as: str, amount: NanoUsd) -> None:
+        self._counterfactual.labels(served_by, priced_as).inc(usd(amount))
+
+    def windows(self, backend: str, opened: int) -> None:
+        self._windows.labels(backend).inc(opened)
+
+    def latency(self, backend: str, model: str, ttft_seconds: float, seconds_per_token: float | None) -> None:
+        self._ttft.labels(backend, model).observe(ttft_seconds)
+        if seconds_per_token is not None:
+            self._per_token.labels(backend, model).observe(seconds_per_token)
+
+    def operation(self, backend: str | None, model: str, outcome: Outcome, seconds: float) -> None:
+        self._requests.labels(backend or "none", model, outcome).inc()
+        if backend is not None:
+            self._duration.labels(backend, model).observe(seconds)
+
+    def decision(self, backend: str, reason: str) -> None:
+        self._decisions.labels(backend, reason).inc()
+
+    def overhead(self, seconds: float) -> None:
+        self._overhead.observe(seconds)
+
+    def serve(self, host: str, port: int) -> tuple[HTTPServer, int]:
+        """Starts the page in its own thread. Returns the server (`shutdown()` ends it) and the port it got."""
+        server, _thread = start_http_server(port, addr=host, registry=self.registry)
+        return server, server.server_port

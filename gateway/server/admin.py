@@ -1,0 +1,68 @@
+"""The owner's pages: decisions explained, the books, the policy in force. Their own key, apart from the data keys."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request
+
+from gateway.economics.money import usd
+from gateway.metering.ledger import BackendBooks, books
+from gateway.server.core import Core
+from gateway.server.decisions import explained
+from gateway.server.errors import ApiError
+
+
+def admin_routes(core: Core) -> APIRouter:
+    def owner(request: Request) -> None:
+        value = request.headers.get("authorization")
+        if core.doors.admin(None if value is None else value.encode("latin-1")) is None:
+            raise ApiError(
+                401, "This page needs an admin key (auth.admin_keys in the policy) as `Authorization: Bearer KEY`.",
+                type="authentication_error", code="invalid_admin_key",
+            )  # fmt: skip
+
+    routes = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(owner)])
+
+    @routes.get("/decisions")
+    async def decisions(limit: int = Query(50, ge=1, le=1000)) -> dict[str, Any]:
+        """The last decisions, newest first."""
+        return {"decisions": [explained(kept) for kept in core.decisions.latest(limit)]}
+
+    @routes.get("/decisions/{id}")
+    async def decision(id: str) -> dict[str, Any]:
+        """Why a request went where it went: the id is in its `x-crossover-decision` header."""
+        kept = core.decisions.get(id)
+        if kept is None:
+            raise ApiError(
+                404, f"No decision '{id[:64]}' is kept: the last {core.policy.routing.decisions_kept} are "
+                "(routing.decisions_kept).", code="decision_not_found",
+            )  # fmt: skip
+        return explained(kept)
+
+    @routes.get("/books")
+    async def the_books(since: float = Query(0.0, description="wall clock, seconds since 1970")) -> dict[str, Any]:
+        """Totals by backend from the ledger, in nano-dollars and dollars."""
+        ledger = core.ledger
+        if ledger is None:
+            raise ApiError(404, "This gateway keeps no ledger (ledger.path in the policy).", code="no_ledger")
+        core.meter.tick(core.clock())
+        await asyncio.to_thread(ledger.flush)
+        totals = await asyncio.to_thread(books, ledger.path, since)
+        return {"run": core.run, "backends": [_row(total) for total in totals]}
+
+    @routes.get("/policy")
+    async def policy() -> dict[str, Any]:
+        """The settings in force; secrets are masked."""
+        return {"hash": core.policy.fingerprint(), "policy": core.policy.model_dump(mode="json")}
+
+    return routes
+
+
+def _row(total: BackendBooks) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(total)
+    row["usd"] = usd(total.nanousd)
+    row["usd_per_1m_output_tokens"] = usd(total.nanousd) / total.output_tokens * 1e6 if total.output_tokens else None
+    return row

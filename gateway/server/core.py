@@ -1,0 +1,129 @@
+"""The gateway's parts, put together from a policy: everything the HTTP surface works with."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+import gateway
+from gateway.backends.contract import Backend
+from gateway.backends.openai import OpenAIBackend
+from gateway.economics.crossover import crossover_utilization
+from gateway.economics.prices import AmortizedCost
+from gateway.economics.serving import average_cost
+from gateway.metering.ledger import Ledger
+from gateway.metering.meter import Meter
+from gateway.metering.series import Series
+from gateway.policy.paths import serving_path
+from gateway.policy.schema import BackendSettings, Policy, ServedBy
+from gateway.routing.predict import SpeedModel
+from gateway.routing.route import AliasRoutes, Route
+from gateway.routing.router import Router
+from gateway.server.auth import Doors
+from gateway.server.decisions import Decisions
+from gateway.server.fleet import Fleet, Tracker
+
+
+class Core:
+    """One gateway. Made before the event loop runs; connections open when they are first needed."""
+
+    def __init__(self, policy: Policy, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.policy = policy
+        self.clock = clock
+        self.run = secrets.token_hex(6)
+        serving = {name: settings for name, settings in policy.backends.items() if settings.wire is not None}
+        if not policy.aliases:
+            raise ValueError("the policy has no aliases: nothing could be asked for. See policies/spark-bedrock.yaml")
+        self.settings: Mapping[str, BackendSettings] = serving
+        self.backends: Mapping[str, Backend] = {name: _backend(name, settings) for name, settings in serving.items()}
+        costs = {name: None if s.cost is None else s.cost.model() for name, s in serving.items()}
+        speeds = {name: SpeedModel.of(settings.speed) for name, settings in serving.items()}
+        self.series = Series(
+            {b: [a for a, s in policy.aliases.items() if any(t.backend == b for t in s.served_by)] for b in serving},
+            {name: cost.kind for name, cost in costs.items() if cost is not None},
+            gateway.__version__,
+            policy.fingerprint(),
+        )
+        ledger = policy.ledger
+        self.ledger = None if ledger.path is None else Ledger(ledger.path, ledger.flush_seconds)
+        self.meter = Meter(
+            costs,
+            {name: settings.speed.single_stream_tokens_per_second for name, settings in serving.items()},
+            self.series,
+            self.ledger,
+            self.run,
+            clock=clock,
+        )
+        self.fleet = Fleet(
+            {
+                name: Tracker(name, settings.max_in_flight, speeds[name].max_tokens_per_second)
+                for name, settings in serving.items()
+            },
+            self.meter.window_view,
+        )
+        self.router = Router(
+            policy.routing,
+            {
+                alias: AliasRoutes(
+                    settings,
+                    tuple(
+                        Route(
+                            target.backend,
+                            target,
+                            target.quality or settings.needs,
+                            speeds[target.backend],
+                            costs[target.backend],
+                            serving[target.backend].speed.context_tokens,
+                            partial(_refuses, self.backends[target.backend], target),
+                        )
+                        for target in settings.served_by
+                    ),
+                )
+                for alias, settings in policy.aliases.items()
+            },
+        )
+        self.doors = Doors(policy.auth)
+        self.decisions = Decisions(policy.routing.decisions_kept)
+        self.draining = False
+        for name, speed in speeds.items():
+            self.series.capacity.labels(name).set(speed.max_tokens_per_second)
+        for alias, settings in policy.aliases.items():
+            for target in settings.served_by:
+                self.series.adapter.labels(target.backend, alias, target.generation or "").set(1)
+        for box, against, utilization in _crossovers(policy, serving):
+            self.series.crossover.labels(box, against).set(utilization)
+
+    async def aclose(self) -> None:
+        for backend in self.backends.values():
+            await backend.aclose()
+        self.meter.tick(self.clock())
+        if self.ledger is not None:
+            self.ledger.close()
+
+
+def _backend(name: str, settings: BackendSettings) -> Backend:
+    if settings.wire == "openai":
+        return OpenAIBackend(name, settings)
+    from gateway.backends.bedrock.backend import BedrockBackend  # botocore: only where a policy asks for it
+
+    return BedrockBackend(name, settings)
+
+
+def _refuses(backend: Backend, target: ServedBy, demands: frozenset[str], operation: str) -> frozenset[str]:
+    return backend.refuses(demands, operation, target)  # type: ignore[arg-type]
+
+
+def _crossovers(policy: Policy, serving: Mapping[str, BackendSettings]) -> Iterator[tuple[str, str, float]]:
+    """(box, against, utilization). The utilization is of all that the box can do together, as the utilization that is
+    measured; the other path's price is that of one stream, as in the serving table."""
+    paths = {name: serving_path(name, settings) for name, settings in policy.backends.items() if name in serving}
+    for box, path in paths.items():
+        full = average_cost(path, "max").usd_per_1m_tokens
+        if not isinstance(path.cost, AmortizedCost) or full is None:
+            continue
+        for other, against in paths.items():
+            at = crossover_utilization(full, average_cost(against, "single").usd_per_1m_tokens)
+            if at is not None and not isinstance(against.cost, AmortizedCost):
+                yield box, other, float(at)

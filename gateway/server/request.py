@@ -1,0 +1,217 @@
+"""From bytes to facts: only the fields that routing needs are decoded; the body stays as it came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from gateway.policy.schema import AliasSettings, ServerSettings
+from gateway.routing.facts import Ceiling, Operation, RequestFacts
+from gateway.server.errors import ApiError
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Fields: TypeAlias = dict[str, msgspec.Raw]
+
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_str = msgspec.json.Decoder(str).decode
+_decode_bool = msgspec.json.Decoder(bool | None).decode
+_decode_int = msgspec.json.Decoder(int | None).decode
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+_decode_stream_options = msgspec.json.Decoder(_StreamOptions | None).decode
+
+CARRIED_BY_ALL = frozenset(
+    ("model", "messages", "prompt", "input", "stream", "stream_options", "user", "metadata", "store", "service_tier",
+     "max_tokens", "max_completion_tokens", "prompt_cache_key", "safety_identifier")
+)  # fmt: skip
+"""Fields that every backend serves, or that ask nothing of it."""
+NEUTRAL = frozenset((b"null", b"false", b"[]", b"{}"))
+# In JSON these bytes can only be a string of their own: within a longer string the quotes would be escaped.
+MARKS = (
+    (b'"image_url"', "messages.image_url"),
+    (b'"input_audio"', "messages.input_audio"),
+    (b'"tool_calls"', "messages.tool_calls"),
+    (b'"tool_call_id"', "messages.tool_calls"),
+)
+
+
+class ClientGone(Exception):
+    """The client closed its connection."""
+
+
+class Headers(msgspec.Struct):
+    """The request headers that the gateway reads."""
+
+    authorization: bytes | None = None
+    request_id: str | None = None
+    content_length: int | None = None
+    ceiling_ttft_seconds: float | None = None
+    ceiling_latency_seconds: float | None = None
+    quality: str | None = None
+    backend: str | None = None
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Raises `ApiError` 400 for a header of ours that cannot be read."""
+    headers = Headers()
+    for name, value in raw:
+        if name == b"authorization":
+            headers.authorization = value
+        elif name == b"content-length" and value.isdigit():
+            headers.content_length = int(value)
+        elif name == b"x-request-id" and len(value) <= 128 and value.isascii() and value.decode().isprintable():
+            headers.request_id = value.decode()
+        elif name.startswith(b"x-crossover-"):
+            _read_ours(headers, name[12:].decode("latin-1"), value.decode("latin-1").strip())
+    return headers
+
+
+def _read_ours(headers: Headers, name: str, value: str) -> None:
+    if name == "max-ttft-ms":
+        headers.ceiling_ttft_seconds = _milliseconds(name, value)
+    elif name == "max-latency-ms":
+        headers.ceiling_latency_seconds = _milliseconds(name, value)
+    elif name == "quality":
+        headers.quality = value
+    elif name == "backend":
+        headers.backend = value
+
+
+def _milliseconds(name: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < 1e9:
+        raise ApiError(
+            400, f"The header x-crossover-{name} must be a number of milliseconds above 0; it is '{value[:40]}'.",
+            code="invalid_header", param=f"x-crossover-{name}",
+        )  # fmt: skip
+    return number / 1000
+
+
+async def read_body(receive: Receive, headers: Headers, settings: ServerSettings) -> bytes:
+    """The whole body, within the policy's limits of size and time. Raises `ApiError` 413 or 408, or `ClientGone`."""
+    limit = settings.max_body_bytes
+    if headers.content_length is not None and headers.content_length > limit:
+        raise _too_large(headers.content_length, limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(settings.body_timeout_seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                part: bytes = message.get("body", b"")
+                size += len(part)
+                if size > limit:
+                    raise _too_large(size, limit)
+                parts.append(part)
+                if not message.get("more_body", False):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+    except TimeoutError:
+        raise ApiError(
+            408, f"The request body did not arrive within {settings.body_timeout_seconds:g} s.", code="body_timeout"
+        ) from None
+
+
+def _too_large(size: int, limit: int) -> ApiError:
+    return ApiError(
+        413, f"The request body has {size} bytes or more; the limit is {limit} (server.max_body_bytes).",
+        code="request_too_large",
+    )  # fmt: skip
+
+
+class ParsedBody(msgspec.Struct):
+    """What was decoded of a body."""
+
+    fields: Fields
+    model: str
+    stream: bool
+    include_usage: bool
+    max_output_tokens: int | None
+
+
+def parse_body(body: bytes) -> ParsedBody:
+    """Raises `ApiError` 400 that names the field."""
+    try:
+        fields = _decode_fields(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError(400, f"The request body is not a JSON object: {error}.", code="invalid_json") from error
+    if "model" not in fields:
+        raise ApiError(400, "You must provide a model parameter.", code="missing_parameter", param="model")
+    model = _field(fields, "model", _decode_str, "a string")
+    stream = "stream" in fields and bool(_field(fields, "stream", _decode_bool, "true or false"))
+    options = (
+        _field(fields, "stream_options", _decode_stream_options, "an object") if "stream_options" in fields else None
+    )
+    most = None
+    for name in ("max_completion_tokens", "max_tokens"):
+        if name in fields and most is None:
+            most = _field(fields, name, _decode_int, "an integer")
+            if most is not None and most < 1:
+                raise ApiError(400, f"'{name}' must be at least 1; it is {most}.", code="invalid_value", param=name)
+    return ParsedBody(fields, model, stream, bool(options and options.include_usage), most)
+
+
+def _field(fields: Fields, name: str, decode: Callable[[msgspec.Raw], Any], wanted: str) -> Any:
+    try:
+        return decode(fields[name])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        shown = bytes(fields[name])[:60].decode("utf-8", "replace")
+        raise ApiError(400, f"'{name}' must be {wanted}; it is {shown}.", code="invalid_type", param=name) from None
+
+
+def demands(fields: Fields, operation: Operation) -> frozenset[str]:
+    """What the request asks beyond a plain answer: names of fields with a value that changes something, and marks."""
+    asked = {
+        name
+        for name, value in fields.items()
+        if name not in CARRIED_BY_ALL
+        and (raw := bytes(value).strip()) not in NEUTRAL
+        and not (raw == b"1" and name in ("n", "best_of"))
+    }
+    if operation == "chat" and "messages" in fields:
+        messages = bytes(fields["messages"])
+        asked.update(mark for token, mark in MARKS if token in messages)
+    return frozenset(asked)
+
+
+def prompt_bytes(fields: Fields) -> int:
+    for name in ("messages", "prompt", "input"):
+        if name in fields:
+            return len(bytes(fields[name]))
+    return 0
+
+
+def facts_of(
+    parsed: ParsedBody, operation: Operation, alias: AliasSettings, headers: Headers, input_tokens: int
+) -> RequestFacts:
+    """Ceilings: the request's own where it says one, else the alias's."""
+    ceiling = alias.ceiling
+    return RequestFacts(
+        alias=parsed.model,
+        operation=operation,
+        input_tokens=input_tokens,
+        max_output_tokens=parsed.max_output_tokens,
+        stream=parsed.stream,
+        ceiling=Ceiling(
+            headers.ceiling_ttft_seconds or ceiling.ttft_seconds,
+            ceiling.seconds_per_output_token,
+            headers.ceiling_latency_seconds or ceiling.latency_seconds,
+        ),
+        quality=headers.quality,
+        demands=demands(parsed.fields, operation),
+        pinned_backend=headers.backend,
+    )

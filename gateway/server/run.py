@@ -1,0 +1,87 @@
+"""Running the gateway: sockets, the metrics page, the event loop, a clean end."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+
+import msgspec
+import uvicorn
+
+from gateway.metering.restore import restore_windows
+from gateway.policy.schema import Policy
+from gateway.server.app import Application
+from gateway.server.core import Core
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """Where a running gateway can be found."""
+
+    api: str
+    metrics: str
+
+
+class ListenError(OSError):
+    """A port that cannot be had."""
+
+
+def serve(policy: Policy, announce: Callable[[Addresses], None]) -> None:
+    """Serves until SIGINT or SIGTERM: then answers under way get `server.drain_seconds` to end.
+
+    `announce` is called once everything listens. Raises `ListenError`, `LedgerError` or `ValueError` (no aliases)."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    listener = _listen(policy.server.host, policy.server.port)
+    core = Core(policy)
+    if core.ledger is not None:
+        restore_windows(core.meter, core.ledger.path, core.settings, core.clock())
+    metrics, metrics_port = core.series.serve(policy.server.metrics_host, policy.server.metrics_port)
+    config = uvicorn.Config(
+        Application(core),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=round(policy.server.drain_seconds),
+    )
+    host, port = listener.getsockname()[:2]
+    server = _Server(config, lambda: announce(Addresses(f"http://{host}:{port}/v1", _page(policy, metrics_port))))
+    try:
+        server.run(sockets=[listener])
+    finally:
+        metrics.shutdown()
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def _page(policy: Policy, port: int) -> str:
+    return f"http://{policy.server.metrics_host}:{port}/metrics"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ListenError(
+            f"port {port} of {host} cannot be had ({error.strerror}): set server.port in the policy, or 0 for any"
+        ) from error
+    listener.set_inheritable(True)
+    return listener

@@ -1,0 +1,34 @@
+"""Fixtures that several parts share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gateway_process import GatewayProcess
+from tests.vllm_fixture import keep_vllm_tests_together, vllm_prepared, vllm_server
+
+__all__ = ["vllm_prepared", "vllm_server"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    keep_vllm_tests_together(items)
+
+
+@pytest.fixture
+def start_gateway(tmp_path: Path) -> Iterator[Callable[..., GatewayProcess]]:
+    """Starts `crossover serve` with a policy (backends, aliases, and whatever differs from the tests' defaults)."""
+    running: list[GatewayProcess] = []
+
+    def start(**policy: Any) -> GatewayProcess:
+        folder = tmp_path / f"gateway{len(running)}"
+        folder.mkdir()
+        running.append(GatewayProcess(policy, folder))
+        return running[-1]
+
+    yield start
+    for gateway in running:
+        gateway.close()

@@ -1,0 +1,1 @@
+"""Amazon Bedrock's runtime wire: InvokeModel and Converse, streamed or not, behind OpenAI's shapes."""

@@ -1,0 +1,160 @@
+"""Answers under way: a whole body, or a stream that is translated event by event and never kept."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from gateway.backends.bedrock import errors
+from gateway.backends.bedrock.answer import DONE, Answer
+from gateway.backends.bedrock.eventstream import DamagedStream, Decoder, Message
+from gateway.backends.bedrock.shapes import Translator
+from gateway.backends.bedrock.tally import Tally
+from gateway.backends.bedrock.wire import Body
+from gateway.backends.errors import UpstreamError, garbage
+from gateway.backends.usage import Usage
+
+
+class WholeReply:
+    """An answer that was not streamed: it is all there."""
+
+    content_type = "application/json"
+
+    def __init__(self, body: bytes, usage: Usage, admitted_at: float) -> None:
+        self._body: bytes | None = body
+        self._usage = usage
+        self._admitted_at = admitted_at
+
+    @property
+    def usage(self) -> Usage:
+        return self._usage
+
+    @property
+    def admitted_at(self) -> float:
+        return self._admitted_at
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._body is None:
+            raise StopAsyncIteration
+        body, self._body = self._body, None
+        return body
+
+    async def aclose(self) -> None:
+        self._body = None
+
+
+class StreamReply:
+    """An event stream turned into server-sent events. Each step gives all the events that one read completed."""
+
+    content_type = "text/event-stream"
+
+    def __init__(
+        self,
+        backend: str,
+        body: Body,
+        translator: Translator,
+        answer: Answer,
+        tally: Tally,
+        *,
+        include_usage: bool,
+        admitted_at: float,
+    ) -> None:
+        self._backend = backend
+        self._body = body
+        self._translator = translator
+        self._answer = answer
+        self._tally = tally
+        self._include_usage = include_usage
+        self._admitted_at = admitted_at
+        self._decoder = Decoder()
+        self._first = b""
+        self._failure: UpstreamError | None = None
+        self._over = False
+
+    @property
+    def usage(self) -> Usage:
+        return self._tally.usage
+
+    @property
+    def admitted_at(self) -> float:
+        return self._admitted_at
+
+    async def begin(self, stall_seconds: float) -> None:
+        """Waits for the first bytes that a client would get, however long; from then on silence is limited.
+        Raises `UpstreamError`."""
+        self._first = await self._next()
+        if not self._over:
+            self._body.watch(stall_seconds)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        if self._over:
+            raise StopAsyncIteration
+        return await self._next()
+
+    async def aclose(self) -> None:
+        self._first = b""
+        if not self._over:
+            self._over = True
+            self._body.close()
+
+    async def _next(self) -> bytes:
+        if self._failure is not None:
+            raise self._fail(self._failure)
+        while data := await self._read():
+            out = self._translate(data)
+            if out:
+                return out
+        return self._end()
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._body.read()
+        except BaseException:
+            self._over = True
+            raise
+
+    def _translate(self, data: bytes) -> bytes:
+        """The events in `data`. A failure behind some events waits until those are delivered."""
+        try:
+            messages = self._decoder.feed(data)
+        except DamagedStream as error:
+            messages = error.before
+            self._failure = garbage(self._backend, str(error))
+        events = b""
+        try:
+            for message in messages:
+                events += self._one(message)
+        except UpstreamError as error:
+            self._failure = error
+        except (ValueError, msgspec.MsgspecError):
+            self._failure = garbage(self._backend, "an event whose JSON is not of the expected shape")
+        if self._failure is not None and not events:
+            raise self._fail(self._failure)
+        return events
+
+    def _one(self, message: Message) -> bytes:
+        if message.kind != "event":
+            raise errors.from_stream(self._backend, message.name, message.payload)
+        return self._translator.event(message.name, message.payload)
+
+    def _end(self) -> bytes:
+        if self._decoder.pending_bytes or not self._translator.finished:
+            raise self._fail(garbage(self._backend, "the stream ended before the answer did"))
+        self._over = True
+        self._tally.finish()
+        return (self._answer.usage_event(self._tally.usage) if self._include_usage else b"") + DONE
+
+    def _fail(self, error: UpstreamError) -> UpstreamError:
+        self._over = True
+        self._body.close()
+        return error

@@ -1,0 +1,106 @@
+"""Whoever stops waiting closes the upstream connection at once, and what was generated is still known."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.backends.bedrock.conftest import Start
+from tests.backends.bedrock.requests import BASE, request, say
+from tests.backends.bedrock.test_backend import CHATS, billed, eventually_billed, label, text_of, until
+
+SLOW = {"tokens_per_second": 50.0}
+
+
+@pytest.mark.parametrize("target", CHATS[:4], ids=label)
+async def test_closing_a_stream_ends_the_call_and_the_counted_tokens_are_the_billed_ones(
+    start: Start, target: dict[str, Any]
+) -> None:
+    async with start(model=SLOW) as (backend, served):
+        reply = await backend.send(request(say("hi", max_tokens=400), stream=True, **target))
+        pieces = 0
+        async for _ in reply:
+            pieces += 1
+            if pieces == 4:
+                break
+        await reply.aclose()
+        await reply.aclose()  # once more does no harm
+        (booked,) = await eventually_billed(served)
+        assert served.sandbox.state()["cancelled"] == 1
+        assert served.sandbox.open_connections == 0
+        usage = reply.usage
+        assert usage.certainty == "estimated"
+        # Some may be on the way when the line is cut, and one may be written but not booked yet.
+        assert pieces <= usage.output_tokens <= booked.output_tokens + 1
+        if target.get("body") == "meta":
+            assert usage.input_tokens == booked.input_tokens
+        with pytest.raises(StopAsyncIteration):
+            await anext(aiter(reply))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_cancelling_before_the_first_byte_closes_the_connection(start: Start, stream: bool) -> None:
+    async with start(model={"first_token_seconds": 30.0}) as (backend, served):
+        sending = asyncio.create_task(backend.send(request(say("hi"), model=BASE, api="converse", stream=stream)))
+        await until(lambda: served.sandbox.state()["in_flight"] == 1)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        await until(lambda: served.sandbox.state()["in_flight"] == 0)
+        assert served.sandbox.state()["cancelled"] == 1
+        assert served.sandbox.open_connections == 0
+
+
+async def test_cancelling_a_reader_in_the_middle_closes_the_connection(start: Start) -> None:
+    async with start(model=SLOW) as (backend, served):
+        reply = await backend.send(request(say("hi", max_tokens=400), model=BASE, body="meta", stream=True))
+        reading = asyncio.create_task(text_of(reply))
+        await until(lambda: reply.usage.output_tokens >= 3)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        (booked,) = await eventually_billed(served)
+        assert 3 <= reply.usage.output_tokens <= booked.output_tokens + 1
+
+
+async def test_closing_a_finished_stream_keeps_its_connection_for_the_next_call(start: Start) -> None:
+    async with start() as (backend, served):
+        for _ in range(3):
+            reply = await backend.send(request(say("hi", max_tokens=3), model=BASE, body="meta", stream=True))
+            await text_of(reply)
+            await reply.aclose()
+        assert served.sandbox.open_connections == 1
+        assert served.sandbox.state()["cancelled"] == 0
+        assert len(billed(served)) == 3
+
+
+async def test_a_client_that_reads_slowly_is_not_taken_for_a_stalled_backend(start: Start) -> None:
+    async with start(backend={"timeouts": {"stall_seconds": 0.1}}, model={"tokens_per_second": 100.0}) as (backend, _):
+        reply = await backend.send(request(say("hi", max_tokens=8), model=BASE, body="meta", stream=True))
+        got = await anext(aiter(reply))
+        await asyncio.sleep(0.35)
+        got += await text_of(reply)
+        assert got.endswith(b"data: [DONE]\n\n")
+        assert reply.usage.certainty == "exact"
+
+
+async def test_many_streams_at_once_keep_their_texts_apart(start: Start) -> None:
+    async with start() as (backend, served):
+
+        async def ask(number: int) -> tuple[str, bytes]:
+            one = request(say(f"question {number}", max_tokens=20), model=BASE, body="meta", stream=True)
+            return one.request_id, await text_of(await backend.send(one))
+
+        for request_id, text in await asyncio.gather(*(ask(number) for number in range(30))):
+            lines = [line for line in text.split(b"\n\n") if line and line != b"data: [DONE]"]
+            assert all(f"chatcmpl-{request_id}".encode() in line for line in lines)
+        assert len(billed(served)) == 30
+
+
+async def test_a_closed_backend_sends_nothing_more(start: Start) -> None:
+    async with start() as (backend, _):
+        await backend.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await backend.send(request(say("hi"), api="converse"))

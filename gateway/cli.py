@@ -72,11 +72,13 @@ def serve(
 
 def _mount() -> None:
     """Commands that live beside their parts. Their modules import lightly; the work is imported when it runs."""
+    from gateway.demo.cli import demo
     from gateway.economics.cli import economics
     from gateway.policy.cli import app as policy
     from gateway.sandbox.bedrock.cli import app as bedrock
     from gateway.sandbox.vllm.cli import app as vllm
 
+    app.command()(demo)
     app.command()(economics)
     app.add_typer(policy, name="policy")
     sandbox.add_typer(bedrock, name="bedrock")

@@ -1,0 +1,55 @@
+"""`crossover demo`: everything on this machine, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PLAIN_WIDTH = 120
+"""Columns of the tables where no terminal says how wide it is."""
+
+
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the traffic; without it the gateway stays up.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the account as JSON at the end (progress on stderr).")
+    ] = False,
+    seconds: Annotated[float, typer.Option(min=5, max=290, help="Length of the recorded traffic, in seconds.")] = 60.0,
+    rate: Annotated[float, typer.Option(min=0.1, max=4.5, help="Mean requests per second it is thinned to.")] = 1.6,
+    home: Annotated[
+        Path, typer.Option(envvar="CROSSOVER_HOME", help="Folder for all that is installed and made.")
+    ] = Path(".crossover"),
+) -> None:
+    """Run the whole product here: vLLM on the CPU, a Bedrock stand-in, the gateway, and real traffic through it."""
+    import msgspec
+    from rich.console import Console
+
+    from gateway.demo.children import PartFailedError
+    from gateway.demo.run import DemoSettings, Outcome, run
+    from gateway.sandbox.vllm.environment import EnvironmentFailedError
+    from gateway.sandbox.vllm.prepare import PreparationFailedError
+    from gateway.sandbox.vllm.server import VllmFailedError
+
+    console = Console(stderr=json)
+    if not console.is_terminal:
+        console = Console(stderr=json, width=PLAIN_WIDTH)
+    settings = DemoSettings(home.absolute(), seconds, rate, once)
+
+    def show(outcome: Outcome) -> None:
+        if json:
+            typer.echo(msgspec.json.encode(outcome.as_json()))
+
+    try:
+        outcome = run(settings, console, show)
+    except KeyboardInterrupt:
+        console.print("\nstopped: every part has ended")
+        raise typer.Exit(130) from None
+    except (PartFailedError, EnvironmentFailedError, PreparationFailedError, VllmFailedError) as error:
+        console.print(f"[bold red]the demo ended:[/] {error}", highlight=False)
+        raise typer.Exit(1) from None
+    if outcome.differences or outcome.failed:
+        raise typer.Exit(1)

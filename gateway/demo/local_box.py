@@ -1,0 +1,87 @@
+"""The demo's local box: a real vLLM on the CPU, or, where that cannot be had, the generator, which says what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+
+from gateway.demo.children import free_port
+from gateway.demo.stages import Stages
+from gateway.sandbox.vllm.prepare import ADAPTER_NAME, Prepared, prepare
+from gateway.sandbox.vllm.server import VllmFailedError, VllmServer
+from gateway.sandbox.vllm.settings import VllmSettings
+
+
+class LocalBox(Protocol):
+    """An OpenAI-compatible server on this machine, with a base model and a tuned one."""
+
+    engine: str
+    """What serves, with its version once it is ready."""
+    simulated: bool
+    base_model: str
+    tuned_model: str
+    adapter_dir: Path | None
+
+    @property
+    def base_url(self) -> str: ...
+
+    async def ready(self, say: Callable[[str], None]) -> None: ...
+
+    def check(self) -> None:
+        """Raises when it has ended."""
+
+    def stop(self) -> None: ...
+
+
+class VllmBox:
+    """vLLM's CPU build with the adapter that the demo trained."""
+
+    simulated = False
+    tuned_model = ADAPTER_NAME
+
+    def __init__(self, prepared: Prepared, home: Path) -> None:
+        self.engine = "vllm (cpu)"
+        self.adapter_dir: Path | None = prepared.adapter_dir
+        self._server = VllmServer(
+            VllmSettings(
+                python=prepared.python,
+                model_dir=prepared.model_dir,
+                adapters={ADAPTER_NAME: prepared.adapter_dir},
+                port=free_port(),
+                log_file=home / "logs" / "demo-vllm.log",
+            )
+        )
+        self.base_model = self._server.settings.served_name
+        self._server.start()
+
+    @property
+    def base_url(self) -> str:
+        return self._server.settings.base_url
+
+    async def ready(self, say: Callable[[str], None]) -> None:
+        say("loading the model and the adapter")
+        await self._server.wait_ready()
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self._server.settings.root_url}/version") as reply,
+        ):
+            version = str((await reply.json())["version"])
+        self.engine = f"vllm {version.partition('+')[0]} (cpu)"
+
+    def check(self) -> None:
+        if not self._server.running:
+            raise VllmFailedError(f"vLLM ended by itself. Log: {self._server.settings.log_file}")
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+def open_box(home: Path, stages: Stages) -> LocalBox:
+    """Prepares what is missing (minutes, once) and starts the box."""
+    with stages.stage("prepare", "preparing vLLM, the model and its adapter") as say:
+        prepared = prepare(home, say)
+    stages.seconds.update({f"prepare {name}": seconds for name, seconds in prepared.seconds.items()})
+    return VllmBox(prepared, home)

@@ -1,0 +1,60 @@
+"""`crossover sandbox vllm`: the local box on its own. Joined by `add_typer(app, name="vllm")`."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.sandbox.vllm.environment import EnvironmentFailedError
+from gateway.sandbox.vllm.prepare import ADAPTER_NAME, PreparationFailedError, prepare
+from gateway.sandbox.vllm.server import VllmFailedError, VllmServer
+from gateway.sandbox.vllm.settings import VllmSettings
+
+app = typer.Typer(help="The local box without a GPU: vLLM's CPU build, a small model and a LoRA adapter.")
+
+
+@app.callback(invoke_without_command=True)
+def vllm(
+    port: Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)] = 8000,
+    host: Annotated[str, typer.Option(help="address to listen on; vLLM asks for no key")] = "127.0.0.1",
+    home: Annotated[
+        Path, typer.Option(envvar="CROSSOVER_HOME", help="folder for the environment, the model and the adapter")
+    ] = Path(".crossover"),
+) -> None:
+    """Prepare what is missing, start the server, and run until Ctrl-C ends it and everything it started."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts its background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
+    try:
+        prepared = prepare(home, typer.echo)
+        settings = VllmSettings(
+            python=prepared.python,
+            model_dir=prepared.model_dir,
+            adapters={ADAPTER_NAME: prepared.adapter_dir},
+            host=host,
+            port=port,
+            log_file=home.absolute() / "logs" / f"vllm-{port}.log",
+        )
+        asyncio.run(_serve(VllmServer(settings)))
+    except KeyboardInterrupt:
+        typer.echo("stopped")
+    except (EnvironmentFailedError, PreparationFailedError, VllmFailedError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+async def _serve(server: VllmServer) -> None:
+    settings = server.settings
+    started = time.monotonic()
+    try:
+        server.start()
+        typer.echo(f"starting vLLM (half a minute to a minute); log: {settings.log_file}")
+        await server.wait_ready()
+        typer.echo(f"ready in {time.monotonic() - started:.0f} s at {settings.base_url}")
+        typer.echo(f"models: {', '.join([settings.served_name, *settings.adapters])}")
+        typer.echo("Ctrl-C ends it")
+        await server.wait_end()
+    finally:
+        server.stop()

@@ -1,0 +1,89 @@
+"""The real local box for tests marked `vllm`: one server for the whole run, prepared on first use.
+
+conftest.py imports `vllm_server`, and calls `keep_vllm_tests_together` from `pytest_collection_modifyitems`, so that
+pytest-xdist with `--dist loadgroup` gives every such test to one worker, and only one server is ever started.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.sandbox.vllm.prepare import ADAPTER_NAME, Prepared, prepare
+from gateway.sandbox.vllm.server import VllmServer
+from gateway.sandbox.vllm.settings import VllmSettings
+
+_HOME = Path(os.environ.get("CROSSOVER_HOME") or Path(__file__).parents[1] / ".crossover")
+
+
+@dataclass
+class RunningVllm:
+    """A vLLM server that answers. `server` can be stopped and started again by a test, which must leave it running."""
+
+    server: VllmServer
+    prepared: Prepared
+
+    @property
+    def root_url(self) -> str:
+        return self.server.settings.root_url
+
+    @property
+    def base_url(self) -> str:
+        """For an OpenAI client: ends in /v1."""
+        return self.server.settings.base_url
+
+    @property
+    def base_model(self) -> str:
+        return self.server.settings.served_name
+
+    @property
+    def tuned_model(self) -> str:
+        return ADAPTER_NAME
+
+    @property
+    def pid(self) -> int:
+        """Process id, and process group id, of the server now running."""
+        assert self.server.pid is not None
+        return self.server.pid
+
+
+@pytest.fixture(scope="session")
+def vllm_prepared() -> Prepared:
+    """The vLLM environment, model and adapter; minutes when they must be made first."""
+    return prepare(_HOME, print)
+
+
+@pytest.fixture(scope="session")
+def vllm_server(vllm_prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningVllm]:
+    """A running server with the base model and the adapter."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = VllmServer(
+        VllmSettings(
+            python=vllm_prepared.python,
+            model_dir=vllm_prepared.model_dir,
+            adapters={ADAPTER_NAME: vllm_prepared.adapter_dir},
+            port=port,
+            log_file=tmp_path_factory.mktemp("vllm") / "vllm.log",
+        )
+    )
+    try:
+        server.start()
+        asyncio.run(server.wait_ready())
+        yield RunningVllm(server, vllm_prepared)
+    finally:
+        server.stop()
+
+
+def keep_vllm_tests_together(items: list[pytest.Item]) -> None:
+    """Give every test marked `vllm` one xdist group, and the time to prepare a server that the first one needs."""
+    for item in items:
+        if item.get_closest_marker("vllm"):
+            item.add_marker(pytest.mark.xdist_group("vllm"))
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(900))

@@ -20,6 +20,8 @@ from gateway.policy.schema import BackendSettings, ServedBy
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A whole (not streamed) answer larger than this is refused: it would be held in memory."""
 MAX_ERROR_BYTES = 64 * 1024
+DRAIN_SECONDS = 0.1
+"""After [DONE] the end of the body is waited for so long, so that the connection can be used again."""
 PATHS: dict[Operation, str] = {
     "chat": "/chat/completions",
     "completions": "/completions",
@@ -168,13 +170,14 @@ class OpenAIReply:
             self._first = self._feed(data)
             if self._relay.error is not None:
                 raise _error_from(self._backend.name, 500, self._relay.error)
+        await self._drain_if_done()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._first
         if self._relay is None:
             return
         stall = self._backend._settings.timeouts.stall_seconds
-        while True:
+        while not self._relay.done:
             try:
                 async with asyncio.timeout(stall):
                     data = await self._read()
@@ -183,6 +186,7 @@ class OpenAIReply:
             if not data:
                 break
             events = self._feed(data)
+            await self._drain_if_done()
             if events:
                 yield events
             if self._relay.error is not None:
@@ -194,6 +198,18 @@ class OpenAIReply:
             self._response.release()
         else:
             self._response.close()
+
+    async def _drain_if_done(self) -> None:
+        """Before the client gets its [DONE]: it may leave on it, and the answer is whole."""
+        assert self._relay is not None
+        if not self._relay.done:
+            return
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await self._read():
+                    pass
+        except (TimeoutError, UpstreamError):
+            pass
 
     def _feed(self, data: bytes) -> bytes:
         assert self._relay is not None

@@ -65,6 +65,7 @@ class OperationRun:
         self._parsed: ParsedBody | None = None
         self._facts: RequestFacts | None = None
         self._decision: Decision | None = None
+        self._prompt_bytes = 0
         self._reason = "none"
         self._answering = False
         """Headers have gone out: from here on no other backend can be tried."""
@@ -137,7 +138,7 @@ class OperationRun:
                 400, f"max_tokens is {parsed.max_output_tokens}; the model '{parsed.model}' allows {most}.",
                 code="invalid_value", param="max_tokens",
             )  # fmt: skip
-        size = prompt_bytes(parsed.fields)
+        size = self._prompt_bytes = prompt_bytes(parsed.fields)
         tokens = core.fleet.estimate_prompt_tokens(parsed.model, size)
         facts = self._facts = facts_of(parsed, self._operation, alias, self._headers, tokens)
         now = core.clock()
@@ -225,7 +226,7 @@ class OperationRun:
                 record = Attempt(
                     self._id, self._attempts, name, candidate.target.model, core.meter.wall(started), outcome, status,
                     usage.input_tokens, usage.output_tokens, usage.certainty,
-                    core.meter.price(name, usage) if reply is not None else 0, ttft, now - started,
+                    core.meter.price(name, usage) if _may_be_billed(reply, outcome) else 0, ttft, now - started,
                     candidate.target.generation,
                 )  # fmt: skip
                 core.meter.attempt_ended(facts.alias, record, usage)
@@ -280,7 +281,7 @@ class OperationRun:
             if outcome == "ok" and candidate.predicted is not None:
                 tracker.observed(candidate.predicted, ttft, per_token)
         if outcome == "ok" and usage.certainty == "exact":
-            core.fleet.answered(alias, prompt_bytes(self._parsed.fields), usage.input_tokens, usage.output_tokens)
+            core.fleet.answered(alias, self._prompt_bytes, usage.input_tokens, usage.output_tokens)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
@@ -357,6 +358,11 @@ def in_time(ceiling: Ceiling, ttft: float | None, seconds: float, usage: Usage) 
     if ttft is None and ceiling.ttft_seconds is not None and ceiling.seconds_per_output_token is not None:
         checks.append(seconds <= ceiling.ttft_seconds + ceiling.seconds_per_output_token * usage.output_tokens)
     return all(checks) if checks else None
+
+
+def _may_be_billed(reply: Reply | None, outcome: Outcome) -> bool:
+    """Refused before its first byte, an attempt costs nothing; left or given up on, nobody told what it cost."""
+    return reply is not None or outcome in ("cancelled", "timeout")
 
 
 def _outcome_of(error: UpstreamError) -> Outcome:

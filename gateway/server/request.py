@@ -45,6 +45,9 @@ MARKS = (
 )
 
 
+MEDIA = tuple(token for token, mark in MARKS if mark in ("messages.image_url", "messages.input_audio"))
+
+
 class ClientGone(Exception):
     """The client closed its connection."""
 
@@ -82,9 +85,9 @@ def _read_ours(headers: Headers, name: str, value: str) -> None:
     elif name == "max-latency-ms":
         headers.ceiling_latency_seconds = _milliseconds(name, value)
     elif name == "quality":
-        headers.quality = value
+        headers.quality = _word(name, value)
     elif name == "backend":
-        headers.backend = value
+        headers.backend = _word(name, value)
 
 
 def _milliseconds(name: str, value: str) -> float:
@@ -98,6 +101,15 @@ def _milliseconds(name: str, value: str) -> float:
             code="invalid_header", param=f"x-crossover-{name}",
         )  # fmt: skip
     return number / 1000
+
+
+def _word(name: str, value: str) -> str:
+    if not 0 < len(value) <= 64 or not value.isascii() or not value.isprintable():
+        raise ApiError(
+            400, f"The header x-crossover-{name} must be a name of 1 to 64 characters.",
+            code="invalid_header", param=f"x-crossover-{name}",
+        )  # fmt: skip
+    return value
 
 
 async def read_body(receive: Receive, headers: Headers, settings: ServerSettings) -> bytes:
@@ -188,11 +200,38 @@ def demands(fields: Fields, operation: Operation) -> frozenset[str]:
     return frozenset(asked)
 
 
+class _Part(msgspec.Struct):
+    text: str = ""
+
+
+class _Turn(msgspec.Struct):
+    content: str | list[_Part] | None = None
+
+
+_decode_turns = msgspec.json.Decoder(list[_Turn]).decode
+MEDIA_PART_BYTES = 2400
+"""A picture or a sound counts as a prompt of about 600 tokens, however many bytes it was sent in."""
+
+
 def prompt_bytes(fields: Fields) -> int:
+    """How long the prompt is, for guessing its tokens."""
     for name in ("messages", "prompt", "input"):
         if name in fields:
-            return len(bytes(fields[name]))
+            raw = bytes(fields[name])
+            return _bytes_without_media(raw) if any(token in raw for token in MEDIA) else len(raw)
     return 0
+
+
+def _bytes_without_media(messages: bytes) -> int:
+    try:
+        turns = _decode_turns(messages)
+    except msgspec.DecodeError:
+        return len(messages)
+    size = 0
+    for turn in turns:
+        parts = [_Part(turn.content)] if isinstance(turn.content, str) else turn.content or []
+        size += sum(len(part.text.encode()) or MEDIA_PART_BYTES for part in parts)
+    return size
 
 
 def facts_of(

@@ -9,17 +9,18 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import msgspec
+import yarl
 
 from gateway.backends.contract import Operation, UpstreamRequest
 from gateway.backends.errors import Fault, UpstreamError, garbage, timed_out, unreachable
 from gateway.backends.sse import EventRelay, EventTooLong, TokenCounts
 from gateway.backends.tokens import BytesPerToken
 from gateway.backends.usage import MISSING, Usage
+from gateway.backends.wire import MAX_ERROR_BODY_BYTES, Body, broken
 from gateway.policy.schema import BackendSettings, ServedBy
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A whole (not streamed) answer larger than this is refused: it would be held in memory."""
-MAX_ERROR_BYTES = 64 * 1024
 DRAIN_SECONDS = 0.1
 """After [DONE] the end of the body is waited for so long, so that the connection can be used again."""
 PATHS: dict[Operation, str] = {
@@ -58,8 +59,9 @@ class OpenAIBackend:
         if settings.base_url is None:
             raise ValueError(f"backend {name!r} has no base_url")
         self.name = name
-        self._settings = settings
-        self._base_url = settings.base_url.rstrip("/")
+        self.timeouts = settings.timeouts
+        self._max_in_flight = settings.max_in_flight
+        self._urls = {operation: yarl.URL(settings.base_url.rstrip("/") + path) for operation, path in PATHS.items()}
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self._prompt_bytes_per_token = BytesPerToken()
@@ -72,9 +74,8 @@ class OpenAIBackend:
         return frozenset()
 
     async def send(self, request: UpstreamRequest) -> OpenAIReply:
-        timeouts = self._settings.timeouts
         now = self._clock()
-        patience = min(timeouts.first_byte_seconds, max(0.0, request.first_byte_deadline - now))
+        patience = min(self.timeouts.first_byte_seconds, max(0.0, request.first_byte_deadline - now))
         reply: OpenAIReply | None = None
         try:
             async with asyncio.timeout(patience):
@@ -93,25 +94,24 @@ class OpenAIBackend:
 
     async def _post(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._settings.max_in_flight, keepalive_timeout=60, ttl_dns_cache=60
-                ),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=self._settings.timeouts.connect_seconds, sock_read=None
-                ),
-                auto_decompress=False,
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        headers = {**self._headers, "x-request-id": request.request_id}
+            self._session = self._new_session()
         try:
             return await self._session.post(
-                self._base_url + PATHS[request.operation], data=_outgoing_body(request), headers=headers,
-                allow_redirects=False,
+                self._urls[request.operation], data=_outgoing_body(request),
+                headers={**self._headers, "x-request-id": request.request_id}, allow_redirects=False,
             )  # fmt: skip
         except aiohttp.ClientError as error:
-            raise unreachable(self.name, str(error) or type(error).__name__) from error
+            raise broken(self.name, error) from error
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        """One for life, made inside the running loop."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._max_in_flight, keepalive_timeout=60, ttl_dns_cache=60),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect_seconds, sock_read=None),
+            auto_decompress=False,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
 
     def learn_prompt(self, request: UpstreamRequest, usage: Usage) -> None:
         """An exact prompt count corrects the guess made for requests that end without one."""
@@ -134,17 +134,14 @@ class OpenAIReply:
         self, backend: OpenAIBackend, request: UpstreamRequest, response: aiohttp.ClientResponse, sent_at: float
     ) -> None:
         self.admitted_at = sent_at
+        self.content_type = response.headers.get("content-type", "application/json")
         self._backend = backend
         self._request = request
-        self._response = response
+        self._body = Body(backend.name, response)
         self._relay = EventRelay(request.include_usage) if request.stream else None
         self._first = b""
         self._usage = MISSING
         self._finished = False
-
-    @property
-    def content_type(self) -> str:
-        return self._response.headers.get("content-type", "application/json")
 
     @property
     def usage(self) -> Usage:
@@ -168,48 +165,30 @@ class OpenAIReply:
                 self._raise_if_cut_short()
                 return
             self._first = self._feed(data)
-            if self._relay.error is not None:
-                raise _error_from(self._backend.name, 500, self._relay.error)
-        await self._drain_if_done()
+            self._raise_if_reported(self._relay)
+        await self._drain_if_done(self._relay)
+        if not self._finished:
+            self._body.watch(self._backend.timeouts.stall_seconds)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._first
-        if self._relay is None:
+        relay = self._relay
+        if relay is None:
             return
-        stall = self._backend._settings.timeouts.stall_seconds
-        while not self._relay.done:
-            try:
-                async with asyncio.timeout(stall):
-                    data = await self._read()
-            except TimeoutError:
-                raise timed_out(self._backend.name, "the next bytes", stall) from None
+        while not relay.done:
+            data = await self._read()
             if not data:
                 break
             events = self._feed(data)
-            await self._drain_if_done()
+            await self._drain_if_done(relay)
             if events:
                 yield events
-            if self._relay.error is not None:
-                raise _error_from(self._backend.name, 500, self._relay.error)
+            self._raise_if_reported(relay)
         self._raise_if_cut_short()
 
     async def aclose(self) -> None:
-        if self._finished:
-            self._response.release()
-        else:
-            self._response.close()
-
-    async def _drain_if_done(self) -> None:
-        """Before the client gets its [DONE]: it may leave on it, and the answer is whole."""
-        assert self._relay is not None
-        if not self._relay.done:
-            return
-        try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while await self._read():
-                    pass
-        except (TimeoutError, UpstreamError):
-            pass
+        if not self._finished:
+            self._body.close()
 
     def _feed(self, data: bytes) -> bytes:
         assert self._relay is not None
@@ -219,23 +198,25 @@ class OpenAIReply:
             raise garbage(self._backend.name, str(error)) from error
 
     async def _read(self) -> bytes:
-        try:
-            data = await self._response.content.readany()
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise unreachable(self._backend.name, f"it broke off: {error or type(error).__name__}") from error
+        data = await self._body.read()
         if not data:
             self._finished = True
         return data
 
+    async def _drain_if_done(self, relay: EventRelay) -> None:
+        """Before the client gets its [DONE]: it may leave on it, and the answer is whole."""
+        if not relay.done:
+            return
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await self._read():
+                    pass
+        except (TimeoutError, UpstreamError):
+            pass
+
     async def _read_whole(self) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        while data := await self._read():
-            parts.append(data)
-            size += len(data)
-            if size > MAX_ANSWER_BYTES:
-                raise garbage(self._backend.name, f"a body of more than {MAX_ANSWER_BYTES} bytes")
-        body = b"".join(parts)
+        body = await self._body.read_all(MAX_ANSWER_BYTES)
+        self._finished = True
         try:
             counts = _decode_answer(body).usage
         except msgspec.DecodeError as error:
@@ -244,6 +225,11 @@ class OpenAIReply:
             self._usage = Usage(counts.prompt_tokens, counts.completion_tokens, "exact")
             self._backend.learn_prompt(self._request, self._usage)
         return body
+
+    def _raise_if_reported(self, relay: EventRelay) -> None:
+        """The backend itself said in the stream that it failed."""
+        if relay.error is not None:
+            raise _error_from(self._backend.name, 500, relay.error)
 
     def _raise_if_cut_short(self) -> None:
         assert self._relay is not None
@@ -276,7 +262,7 @@ async def _close(reply: OpenAIReply | None) -> None:
 
 
 async def _refusal(backend: str, response: aiohttp.ClientResponse) -> UpstreamError:
-    body = await response.content.read(MAX_ERROR_BYTES)
+    body = await response.content.read(MAX_ERROR_BODY_BYTES)
     wait = response.headers.get("retry-after", "")
     return _error_from(backend, response.status, body, float(wait) if wait.isdecimal() else None)
 

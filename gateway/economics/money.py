@@ -26,6 +26,13 @@ def round_half_even(value: Fraction) -> int:
     return round(value)
 
 
+def rounded_quotient(numerator: int, denominator: int) -> int:
+    """numerator / denominator to the nearest integer, ties to even, without making a fraction. Both at least 0."""
+    whole, rest = divmod(numerator, denominator)
+    twice = 2 * rest
+    return whole + (twice > denominator or (twice == denominator and whole % 2 == 1))
+
+
 def usd(amount: NanoUsd) -> float:
     """Nano-dollars to a float of dollars: for Prometheus, JSON and tables only, never for arithmetic."""
     return amount / NANO

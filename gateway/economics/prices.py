@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 from typing import Literal, TypeAlias
 
-from gateway.economics.money import SECONDS_PER_MONTH, NanoUsd, round_half_even
+from gateway.economics.money import SECONDS_PER_MONTH, NanoUsd, round_half_even, rounded_quotient
 
 CostKind: TypeAlias = Literal["amortized", "window", "per_token", "provisioned"]
 
@@ -54,6 +55,24 @@ class WindowCost:
     def nanousd_per_window(self) -> NanoUsd:
         """One window of one copy, whole: rounded once, here."""
         return round_half_even(self.nanousd_per_copy_second * self.window_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRate:
+    """A price by the token, made ready for pricing many requests: n$ = (i * input + o * output) / denominator."""
+
+    input: int
+    output: int
+    denominator: int
+
+    @classmethod
+    def of(cls, input_nanousd: Fraction, output_nanousd: Fraction) -> TokenRate:
+        denominator = lcm(input_nanousd.denominator, output_nanousd.denominator)
+        return cls(int(input_nanousd * denominator), int(output_nanousd * denominator), denominator)
+
+    def price(self, input_tokens: int, output_tokens: int) -> NanoUsd:
+        """Exact, then rounded once, half to even."""
+        return rounded_quotient(self.input * input_tokens + self.output * output_tokens, self.denominator)
 
 
 @dataclass(frozen=True, slots=True)

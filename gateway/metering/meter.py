@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from gateway.backends.usage import Usage
-from gateway.economics.money import NanoUsd, round_half_even
-from gateway.economics.prices import AmortizedCost, CostModel, PerTokenCost, ProvisionedCost, WindowCost
+from gateway.economics.money import NanoUsd
+from gateway.economics.prices import AmortizedCost, CostModel, PerTokenCost, ProvisionedCost, TokenRate, WindowCost
 from gateway.economics.windows import WindowMeter, WindowView
 from gateway.metering.ledger import Ledger
 from gateway.metering.records import AccrualRecord, Attempt, OperationRecord, WindowRecord
@@ -54,7 +54,8 @@ class Meter:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._costs = costs
-        self._speeds = tokens_per_second
+        rates = {name: _rate_elsewhere(cost, tokens_per_second[name]) for name, cost in costs.items()}
+        self._rates = {name: rate for name, rate in rates.items() if rate is not None}
         self._series = series
         self._ledger = ledger
         self._run = run
@@ -107,8 +108,9 @@ class Meter:
             self._series.unpriced(backend, alias, usage.input_tokens + usage.output_tokens)
         elif attempt.nanousd and cost is not None:
             self._series.cost(backend, cost.kind, attempt.nanousd)
-        for other in self._costs:
-            if other != backend and (elsewhere := self._elsewhere(other, usage)) is not None:
+        for other, rate in self._rates.items():
+            if other != backend:
+                elsewhere = rate.price(usage.input_tokens, usage.output_tokens)
                 self._series.counterfactual(backend, other, elsewhere)
         if self._ledger is not None:
             self._ledger.put(attempt)
@@ -169,17 +171,18 @@ class Meter:
                 )
             )  # fmt: skip
 
-    def _elsewhere(self, backend: str, usage: Usage) -> NanoUsd | None:
-        """What these tokens would have cost there: list price, or an active copy's or unit's price at its speed."""
-        match self._costs[backend]:
-            case PerTokenCost() as cost:
-                return cost.price(usage.input_tokens, usage.output_tokens)
-            case WindowCost() as cost:
-                seconds = Fraction(usage.output_tokens) / Fraction(self._speeds[backend])
-                return round_half_even(cost.nanousd_per_copy_second * seconds)
-            case ProvisionedCost() as cost if cost.nanousd_per_second is not None:
-                return round_half_even(
-                    cost.nanousd_per_second * Fraction(usage.output_tokens) / Fraction(self._speeds[backend])
-                )
-            case _:
-                return None
+
+def _rate_elsewhere(cost: CostModel | None, tokens_per_second: float) -> TokenRate | None:
+    """What a token would have cost there: list price, or an active copy's or unit's price at its speed. None: it has
+    no such price (an owned box), or it is unknown."""
+    match cost:
+        case PerTokenCost(
+            input_nanousd_per_token=Fraction() as per_input, output_nanousd_per_token=Fraction() as output
+        ):
+            return TokenRate.of(per_input, output)
+        case WindowCost():
+            return TokenRate.of(Fraction(0), cost.nanousd_per_copy_second / Fraction(str(tokens_per_second)))
+        case ProvisionedCost() if cost.nanousd_per_second is not None:
+            return TokenRate.of(Fraction(0), cost.nanousd_per_second / Fraction(str(tokens_per_second)))
+        case _:
+            return None

@@ -64,6 +64,7 @@ class Tracker:
         self._open_seconds = OPEN_SECONDS
         self._ttft_correction = 0.0
         self._token_correction = 0.0
+        self._correction = LatencyCorrection()
         self._rate = 0.0
         self._rate_at = 0.0
 
@@ -131,6 +132,7 @@ class Tracker:
         self._ttft_correction = moved(self._ttft_correction, ttft_seconds, predicted.ttft_seconds)
         if seconds_per_token is not None:
             self._token_correction = moved(self._token_correction, seconds_per_token, predicted.seconds_per_token)
+        self._correction = LatencyCorrection(math.exp(self._ttft_correction), math.exp(self._token_correction))
 
     def generated(self, output_tokens: int, now: float) -> None:
         self._rate = self.tokens_per_second(now) + output_tokens / RATE_SECONDS
@@ -158,7 +160,7 @@ class Tracker:
             utilization=self.tokens_per_second(now) / self.capacity,
             window=window,
             restoring_seconds=restoring,
-            correction=LatencyCorrection(math.exp(self._ttft_correction), math.exp(self._token_correction)),
+            correction=self._correction,
             metrics_age_seconds=None if self.load is None else now - self.load.at,
         )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 from collections.abc import Callable
+from http.server import HTTPServer
 
 import msgspec
 import uvicorn
@@ -35,7 +37,7 @@ def serve(policy: Policy, announce: Callable[[Addresses], None]) -> None:
     core = Core(policy)
     if core.ledger is not None:
         restore_windows(core.meter, core.ledger.path, core.settings, core.clock())
-    metrics, metrics_port = core.series.serve(policy.server.metrics_host, policy.server.metrics_port)
+    metrics, metrics_port = _serve_metrics(core)
     config = uvicorn.Config(
         Application(core),
         loop="uvloop",
@@ -65,11 +67,31 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            _settle_memory()
             self._announce()
+
+
+def _settle_memory() -> None:
+    """What the start made stays for good: a full collection that walks it stops every stream for 50 to 80 ms, and
+    finds nothing. It is set aside, and full collections come less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def _page(policy: Policy, port: int) -> str:
     return f"http://{policy.server.metrics_host}:{port}/metrics"
+
+
+def _serve_metrics(core: Core) -> tuple[HTTPServer, int]:
+    server = core.policy.server
+    try:
+        return core.series.serve(server.metrics_host, server.metrics_port)
+    except OSError as error:
+        raise ListenError(
+            f"port {server.metrics_port} of {server.metrics_host} cannot be had for the metrics ({error.strerror}): "
+            "set server.metrics_port in the policy, or 0 for any"
+        ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -78,6 +100,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(1024)  # only now is the port ours: two sockets may be bound to one that nobody listens on
     except OSError as error:
         listener.close()
         raise ListenError(

@@ -22,14 +22,17 @@ from gateway.backends.bedrock.cold_start import cold_start_of
 from gateway.backends.bedrock.reply import StreamReply, WholeReply
 from gateway.backends.bedrock.signing import authorizer_for
 from gateway.backends.bedrock.tally import Tally, TokenRates
-from gateway.backends.bedrock.wire import EVENT_STREAM, MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES, Body, broken
 from gateway.backends.contract import Operation, Reply, UpstreamRequest
 from gateway.backends.errors import Fault, UpstreamError, garbage, timed_out
+from gateway.backends.wire import MAX_ERROR_BODY_BYTES, Body, broken
 from gateway.policy.schema import BackendSettings, ServedBy
 
 # Bedrock's network drops a connection that was idle for 350 s without a word.
 KEEPALIVE_SECONDS = 300.0
 TIMED_OUT = "backend_timeout"
+EVENT_STREAM = "application/vnd.amazon.eventstream"
+# Bedrock's own limit on a body is 25,000,000 bytes.
+MAX_BODY_BYTES = 32 * 1024 * 1024
 
 # The signed headers are those that botocore sends for the same operation.
 _INVOKE_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}

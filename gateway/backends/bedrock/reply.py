@@ -11,9 +11,9 @@ from gateway.backends.bedrock.answer import DONE, Answer
 from gateway.backends.bedrock.eventstream import DamagedStream, Decoder, Message
 from gateway.backends.bedrock.shapes import Translator
 from gateway.backends.bedrock.tally import Tally
-from gateway.backends.bedrock.wire import Body
 from gateway.backends.errors import UpstreamError, garbage
 from gateway.backends.usage import Usage
+from gateway.backends.wire import Body
 
 
 class WholeReply:

@@ -1,4 +1,4 @@
-"""Reading an HTTP answer of Bedrock's: each wait bounded, each failure in the gateway's own terms."""
+"""Reading a backend's HTTP answer: each wait bounded, each failure in the gateway's own terms."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import aiohttp
 
 from gateway.backends.errors import UpstreamError, garbage, timed_out, unreachable
 
-EVENT_STREAM = "application/vnd.amazon.eventstream"
-# Bedrock's own limit on a body is 25,000,000 bytes.
-MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_ERROR_BODY_BYTES = 64 * 1024
 
 

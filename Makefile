@@ -21,7 +21,7 @@ setup: $(STAMP)
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
@@ -35,7 +35,7 @@ lint: setup
 
 # Two runs: everything that needs no model server in parallel, then what shares the one vLLM server.
 test: lint
-	$(BIN)/pytest -n 2 -m "not vllm"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not vllm"
 	$(BIN)/pytest -m vllm
 
 bench: setup

@@ -76,12 +76,14 @@ def _mount() -> None:
     from gateway.economics.cli import economics
     from gateway.policy.cli import app as policy
     from gateway.sandbox.bedrock.cli import app as bedrock
+    from gateway.sandbox.generator.cli import app as generator
     from gateway.sandbox.vllm.cli import app as vllm
 
     app.command()(demo)
     app.command()(economics)
     app.add_typer(policy, name="policy")
     sandbox.add_typer(bedrock, name="bedrock")
+    sandbox.add_typer(generator, name="generator")
     sandbox.add_typer(vllm, name="vllm")
 
 

@@ -6,18 +6,18 @@ pytest-xdist with `--dist loadgroup` gives every such test to one worker, and on
 
 import asyncio
 import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from gateway.sandbox.hosting import free_port
 from gateway.sandbox.vllm.prepare import ADAPTER_NAME, Prepared, prepare
 from gateway.sandbox.vllm.server import VllmServer
 from gateway.sandbox.vllm.settings import VllmSettings
 
-_HOME = Path(os.environ.get("CROSSOVER_HOME") or Path(__file__).parents[1] / ".crossover")
+HOME = Path(os.environ.get("CROSSOVER_HOME") or Path(__file__).parents[1] / ".crossover")
 
 
 @dataclass
@@ -54,21 +54,18 @@ class RunningVllm:
 @pytest.fixture(scope="session")
 def vllm_prepared() -> Prepared:
     """The vLLM environment, model and adapter; minutes when they must be made first."""
-    return prepare(_HOME, print)
+    return prepare(HOME, print)
 
 
 @pytest.fixture(scope="session")
 def vllm_server(vllm_prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningVllm]:
     """A running server with the base model and the adapter."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     server = VllmServer(
         VllmSettings(
             python=vllm_prepared.python,
             model_dir=vllm_prepared.model_dir,
             adapters={ADAPTER_NAME: vllm_prepared.adapter_dir},
-            port=port,
+            port=free_port(),
             log_file=tmp_path_factory.mktemp("vllm") / "vllm.log",
         )
     )

@@ -76,20 +76,6 @@ def wait_for_port(child: Child, port: int, seconds: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-def free_port(preferred: int = 0) -> int:
-    """`preferred` when nobody has it, else any free one."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found: int = probe.getsockname()[1]
-            return found
-    raise PartFailedError("no free port on 127.0.0.1")
-
-
 def _end_with_parent() -> None:
     """In the child, before it becomes the command: the kernel sends it SIGTERM when the demo dies, even by SIGKILL."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

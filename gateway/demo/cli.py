@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -19,7 +19,17 @@ def demo(
         bool, typer.Option("--json", help="Print the account as JSON at the end (progress on stderr).")
     ] = False,
     seconds: Annotated[float, typer.Option(min=5, max=290, help="Length of the recorded traffic, in seconds.")] = 60.0,
-    rate: Annotated[float, typer.Option(min=0.1, max=4.5, help="Mean requests per second it is thinned to.")] = 1.6,
+    rate: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            max=4.5,
+            help="Mean requests per second that it is thinned to (3.2 were recorded in the first minute).",
+        ),
+    ] = 1.6,
+    box: Annotated[
+        str, typer.Option(help="vllm, generator (simulated), or auto: vLLM where it can be installed.")
+    ] = "auto",
     home: Annotated[
         Path, typer.Option(envvar="CROSSOVER_HOME", help="Folder for all that is installed and made.")
     ] = Path(".crossover"),
@@ -29,6 +39,7 @@ def demo(
     from rich.console import Console
 
     from gateway.demo.children import PartFailedError
+    from gateway.demo.local_box import BoxChoice
     from gateway.demo.run import DemoSettings, Outcome, run
     from gateway.sandbox.vllm.environment import EnvironmentFailedError
     from gateway.sandbox.vllm.prepare import PreparationFailedError
@@ -37,7 +48,10 @@ def demo(
     console = Console(stderr=json)
     if not console.is_terminal:
         console = Console(stderr=json, width=PLAIN_WIDTH)
-    settings = DemoSettings(home.absolute(), seconds, rate, once)
+    if box not in get_args(BoxChoice):
+        typer.echo(f"--box is '{box}': it must be one of {', '.join(get_args(BoxChoice))}", err=True)
+        raise typer.Exit(2)
+    settings = DemoSettings(home.absolute(), seconds, rate, once, cast(BoxChoice, box))
 
     def show(outcome: Outcome) -> None:
         if json:

@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.live import Live
 
 from gateway.demo import screen
-from gateway.demo.children import Child, PartFailedError, free_port, wait_for_port
+from gateway.demo.children import Child, PartFailedError, wait_for_port
 from gateway.demo.cloud_text import cache_file, write_answers
 from gateway.demo.load import Traffic
-from gateway.demo.local_box import LocalBox, open_box
+from gateway.demo.local_box import BoxChoice, LocalBox, open_box
 from gateway.demo.measure import BoxSpeed, measure_box
 from gateway.demo.stages import Stages
 from gateway.demo.summary import CrossoverRow, PathRow, crossover_rows, path_rows
@@ -33,6 +33,7 @@ from gateway.policy.paths import serving_paths
 from gateway.policy.schema import Policy
 from gateway.sandbox.bedrock.reconcile import differences
 from gateway.sandbox.bedrock.settings import TextSettings
+from gateway.sandbox.hosting import free_port
 
 POLICY = Path(__file__).parents[2] / "policies" / "demo.yaml"
 TIME_SCALE = 25
@@ -49,6 +50,7 @@ class DemoSettings:
     seconds: float = 60.0
     requests_per_second: float = 1.6
     once: bool = False
+    box: BoxChoice = "auto"
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ def run(settings: DemoSettings, console: Console, show: Callable[[Outcome], None
     signal.signal(signal.SIGTERM, _as_interrupt)
     signal.signal(signal.SIGHUP, _as_interrupt)
     stages = Stages(console)
-    box = open_box(settings.home, stages)
+    box = open_box(settings.box, settings.home, stages, console)
     try:
         return asyncio.run(_Demo(settings, console, stages, box, show).run())
     finally:

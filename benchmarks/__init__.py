@@ -1,0 +1,1 @@
+"""Benchmarks of Crossover itself, on loopback and bounded: `make bench`. Raw figures go to benchmarks/results/."""

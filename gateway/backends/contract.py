@@ -7,6 +7,7 @@ the server, the router and the metering. (The one wait it owns is a cold start's
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from math import inf
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -15,6 +16,13 @@ from gateway.backends.usage import Usage
 from gateway.policy.schema import ServedBy
 
 Operation: TypeAlias = Literal["chat", "completions", "embeddings"]
+
+
+class OnTheWire(msgspec.Struct):
+    """Filled in by a backend while it sends: what may be billed even when no answer ever comes."""
+
+    sent_at: float | None = None
+    """When the call now under way was sent (monotonic seconds); None: none is, or it was refused."""
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):
@@ -32,8 +40,13 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     include_usage: bool
     """The client asked for the usage event of a stream; else it is read and taken out."""
     first_byte_deadline: float
-    """On the monotonic clock, seconds: after it nobody waits for a first byte (or a cold start) any more."""
+    """On the monotonic clock, seconds: after it nobody waits for a first byte any more."""
     request_id: str
+    cold_deadline: float = inf
+    """After it a cold start is not waited for any more: another backend can serve."""
+    prompt_bytes: int = 0
+    """How long the prompt is, pictures aside: for guessing its tokens where the backend does not count them."""
+    wire: OnTheWire = msgspec.field(default_factory=OnTheWire)
 
 
 class Reply(Protocol):

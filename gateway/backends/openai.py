@@ -13,7 +13,7 @@ import yarl
 
 from gateway.backends.contract import Operation, UpstreamRequest
 from gateway.backends.errors import Fault, UpstreamError, garbage, timed_out, unreachable
-from gateway.backends.sse import EventRelay, EventTooLong, TokenCounts
+from gateway.backends.sse import EventRelay, EventTooLong, usage_of
 from gateway.backends.tokens import BytesPerToken
 from gateway.backends.usage import MISSING, Usage
 from gateway.backends.wire import MAX_ERROR_BODY_BYTES, Body, broken
@@ -21,6 +21,8 @@ from gateway.policy.schema import BackendSettings, ServedBy
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A whole (not streamed) answer larger than this is refused: it would be held in memory."""
+KEEPALIVE_SECONDS = 4.0
+"""Shorter than the 5 s after which uvicorn, which vLLM serves with, closes an idle connection."""
 DRAIN_SECONDS = 0.1
 """After [DONE] the end of the body is waited for so long, so that the connection can be used again."""
 PATHS: dict[Operation, str] = {
@@ -31,7 +33,7 @@ PATHS: dict[Operation, str] = {
 
 
 class _Answer(msgspec.Struct):
-    usage: TokenCounts | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _ErrorObject(msgspec.Struct):
@@ -82,6 +84,7 @@ class OpenAIBackend:
                 response = await self._post(request)
                 reply = OpenAIReply(self, request, response, now)
                 if response.status != 200:
+                    request.wire.sent_at = None
                     raise await _refusal(self.name, response)
                 await reply.read_first()
                 return reply
@@ -96,17 +99,22 @@ class OpenAIBackend:
         if self._session is None:
             self._session = self._new_session()
         try:
+            request.wire.sent_at = self._clock()
             return await self._session.post(
                 self._urls[request.operation], data=_outgoing_body(request),
                 headers={**self._headers, "x-request-id": request.request_id}, allow_redirects=False,
             )  # fmt: skip
         except aiohttp.ClientError as error:
+            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+                request.wire.sent_at = None  # it never left
             raise broken(self.name, error) from error
 
     def _new_session(self) -> aiohttp.ClientSession:
         """One for life, made inside the running loop."""
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_in_flight, keepalive_timeout=60, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(
+                limit=self._max_in_flight, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=60
+            ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect_seconds, sock_read=None),
             auto_decompress=False,
             trust_env=False,
@@ -116,10 +124,10 @@ class OpenAIBackend:
     def learn_prompt(self, request: UpstreamRequest, usage: Usage) -> None:
         """An exact prompt count corrects the guess made for requests that end without one."""
         if usage.certainty == "exact":
-            self._prompt_bytes_per_token.learn(_prompt_bytes(request), usage.input_tokens)
+            self._prompt_bytes_per_token.learn(request.prompt_bytes, usage.input_tokens)
 
     def guess_prompt_tokens(self, request: UpstreamRequest) -> int:
-        return self._prompt_bytes_per_token.estimate(_prompt_bytes(request))
+        return self._prompt_bytes_per_token.estimate(request.prompt_bytes)
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -159,13 +167,12 @@ class OpenAIReply:
         if self._relay is None:
             self._first = await self._read_whole()
             return
-        while not self._first:
+        while self._relay.content_events == 0 and not self._relay.done:
             data = await self._read()
-            if not data:
-                self._raise_if_cut_short()
-                return
-            self._first = self._feed(data)
+            self._first += self._feed(data) if data else self._relay.end()
             self._raise_if_reported(self._relay)
+            if not data:
+                break
         await self._drain_if_done(self._relay)
         if not self._finished:
             self._body.watch(self._backend.timeouts.stall_seconds)
@@ -177,9 +184,9 @@ class OpenAIReply:
             return
         while not relay.done:
             data = await self._read()
-            if not data:
+            events = self._feed(data) if data else relay.end()
+            if not data and not events:
                 break
-            events = self._feed(data)
             await self._drain_if_done(relay)
             if events:
                 yield events
@@ -218,12 +225,13 @@ class OpenAIReply:
         body = await self._body.read_all(MAX_ANSWER_BYTES)
         self._finished = True
         try:
-            counts = _decode_answer(body).usage
-        except msgspec.DecodeError as error:
+            told = _decode_answer(body).usage
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise garbage(self._backend.name, f"not JSON ({error})") from error
-        if counts is not None:
-            self._usage = Usage(counts.prompt_tokens, counts.completion_tokens, "exact")
-            self._backend.learn_prompt(self._request, self._usage)
+        usage = usage_of(told)
+        if usage is not None:
+            self._usage = usage
+            self._backend.learn_prompt(self._request, usage)
         return body
 
     def _raise_if_reported(self, relay: EventRelay) -> None:
@@ -249,22 +257,15 @@ def _outgoing_body(request: UpstreamRequest) -> bytes:
     return _encode(fields)
 
 
-def _prompt_bytes(request: UpstreamRequest) -> int:
-    for field in ("messages", "prompt", "input"):
-        if field in request.fields:
-            return len(bytes(request.fields[field]))
-    return len(request.body)
-
-
 async def _close(reply: OpenAIReply | None) -> None:
     if reply is not None:
         await reply.aclose()
 
 
 async def _refusal(backend: str, response: aiohttp.ClientResponse) -> UpstreamError:
-    body = await response.content.read(MAX_ERROR_BODY_BYTES)
+    body = await Body(backend, response).read_all(MAX_ERROR_BODY_BYTES)
     wait = response.headers.get("retry-after", "")
-    return _error_from(backend, response.status, body, float(wait) if wait.isdecimal() else None)
+    return _error_from(backend, response.status, body, float(wait) if wait.isdecimal() and len(wait) < 7 else None)
 
 
 def _error_from(backend: str, status: int, body: bytes, retry_after: float | None = None) -> UpstreamError:
@@ -290,7 +291,7 @@ def _error_from(backend: str, status: int, body: bytes, retry_after: float | Non
         fault = Fault.UPSTREAM
     return UpstreamError(
         said.message or f"backend {backend!r} answered HTTP {status}",
-        status=502 if status == 500 else status,
+        status=status if 400 <= status < 600 and status != 500 else 502,
         type=said.type or ("invalid_request_error" if fault is Fault.CLIENT else "api_error"),
         code=code,
         param=said.param,

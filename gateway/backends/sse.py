@@ -6,6 +6,8 @@ for a few bytes decides. An event that carries only usage is taken out when the 
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from gateway.backends.usage import Usage
@@ -14,19 +16,37 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 """An event longer than this is not an event: the stream is garbage."""
 
 
+MAX_TOKENS = 2**40
+"""A count beyond it is no count: it would not fit the books."""
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
+
+
 class TokenCounts(msgspec.Struct):
     """OpenAI's usage object, as far as money needs it."""
 
-    prompt_tokens: int
-    completion_tokens: int = 0
+    prompt_tokens: _Count
+    completion_tokens: _Count = 0
 
 
 class _Event(msgspec.Struct):
-    usage: TokenCounts | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
     choices: list[msgspec.Raw] | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
+_decode_counts = msgspec.json.Decoder(TokenCounts).decode
+
+
+def usage_of(told: msgspec.Raw) -> Usage | None:
+    """The usage object of an answer as exact usage; None: there is none, or it cannot be read (which never spoils the
+    answer it came with)."""
+    try:
+        counts = _decode_counts(told)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return Usage(counts.prompt_tokens, counts.completion_tokens, "exact")
 
 
 class EventTooLong(ValueError):
@@ -61,17 +81,14 @@ class EventRelay:
             return b""
         self._tail = data[end:]
         events = data if end == len(data) else data[:end]
-        if b'"usage"' not in events and b"[DONE]" not in events and b'"error"' not in events:
-            self._count(events)
+        if self.content_events and not any(mark in events for mark in _WORTH_A_LOOK) and events.startswith(b"data:"):
+            self.content_events += events.count(b"\n\n") + events.count(b"\r\n\r\n")
             return events
         return b"".join(event for event in _split(events) if self._passes(event))
 
-    def _count(self, events: bytes) -> None:
-        """JSON has no raw line ends, so the empty lines are the events. A first one that only names the role has no
-        token."""
-        if self.content_events == 0 and b'"content":""' in events:
-            events = events.partition(b"\n\n")[2]
-        self.content_events += events.count(b"\n\n") + events.count(b"\r\n\r\n")
+    def end(self) -> bytes:
+        """The upstream has ended: what was still without an empty line after it, as a whole event."""
+        return self.feed(b"\n\n") if self._tail else b""
 
     def _passes(self, event: bytes) -> bool:
         payload = _payload(event)
@@ -80,19 +97,25 @@ class EventRelay:
         if payload == b"[DONE]":
             self.done = True
             return True
-        if payload.startswith(b'{"error"'):
-            self.error = payload
-            return False
         try:
             read = _decode_event(payload)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return True
-        if read.usage is not None:
-            self.usage = Usage(read.usage.prompt_tokens, read.usage.completion_tokens, "exact")
+        if not read.choices and bytes(read.error) != b"null":
+            self.error = payload
+            return False
+        usage = usage_of(read.usage)
+        if usage is not None:
+            self.usage = usage
         if read.choices:
-            self._count(event)
+            # A first event that only names the role has no token.
+            self.content_events += self.content_events > 0 or b'"content":""' not in payload
             return True
-        return read.usage is None or self._keep_usage
+        return bytes(read.usage) == b"null" or self._keep_usage
+
+
+_WORTH_A_LOOK = (b'"usage"', b"[DONE]", b'"error"', b"\n:")
+"""Bytes of which one is in every event that is not plain content: the usage, the end, an error, a comment."""
 
 
 def _end_of_events(data: bytes) -> int:

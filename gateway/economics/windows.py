@@ -4,25 +4,32 @@ Bedrock starts a copy for the first call, bills each copy in whole windows ancho
 away `idle_seconds` after its last one (ECONOMICS.md). No API tells any of this in time, so it is worked out from the
 calls that succeeded. Pure: every moment is passed in, in seconds on one clock of the caller's choice.
 
-A call is learned of when its first byte comes back, but it counts from when it was sent: so nothing here is decided
-by the order in which news arrives. Copies and windows are functions of the calls and of time.
+A call is learned of when its first byte comes back, but it counts from when it was sent: how many windows are booked
+does not depend on the order in which news arrives (as long as news is less than a window late). Only the anchor of a
+window that is in the books already may be a little late: it is not moved, since its money is right.
+
+A call that is still being answered keeps its copy up, but opens no window by lasting: what counts is when the last call
+was sent, as in the vendor's description of the bill. A call longer than a window shows on the bill first.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.economics.money import NanoUsd
 from gateway.economics.prices import WindowCost
 
 FORGET_SECONDS = 600.0
-"""A copy that went is remembered this long, for calls that were sent before it went and answered after."""
+"""How late news of a call may come: a copy that went is remembered this long, for calls that were sent before it went
+and answered after; and this long a copy's first call may turn out to have been an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One billed window of one copy. `copy` counts from 1 over the meter's life, `number` from 1 within the copy."""
+    """One billed window of one copy. `copy` counts from 1 over the meter's life. `number` is the window's place in the
+    copy's life, from 1: where windows without a call are not billed, numbers are left out."""
 
     copy: int
     number: int
@@ -44,14 +51,35 @@ class WindowView:
     next_window_nanousd: NanoUsd
 
 
+@dataclass(frozen=True, slots=True)
+class CopyState:
+    """What a later life of the gateway must know of a copy. `booked`: windows of it in the books; `merged`: copies that
+    turned out to be this one."""
+
+    copy: int
+    first_call: float
+    last_call: float
+    booked: int
+    merged: tuple[int, ...] = ()
+
+
 @dataclass(slots=True)
 class _Copy:
     id: int
     first_call: float
     last_call: float
+    alone: bool
+    """Opened since no copy was believed up, not since all were full."""
     in_flight: int = 0
-    booked: int = 0
+    booked: set[int] = field(default_factory=set)
+    """Places, from 0, of the windows that are in the books."""
+    prepaid: int = 0
+    """Windows in the books under the name of a copy that turned out to be this one."""
+    calls: list[float] | None = None
     called_in: set[int] = field(default_factory=set)
+    """`calls`: when they were sent, None once the anchor stands; `called_in`: the windows, from 0, that they fell into.
+    Kept only where windows without a call are not billed."""
+    merged: tuple[int, ...] = ()
 
 
 class WindowMeter:
@@ -75,38 +103,58 @@ class WindowMeter:
         up = [copy for copy in self._copies if self._is_up(copy, sent_at)]
         copy = next((c for c in up if c.in_flight < self.cost.concurrency_per_copy), None)
         if copy is None and len(up) < self.cost.max_copies:
-            copy = _Copy(self._next_id, sent_at, sent_at)
+            copy = _Copy(self._next_id, sent_at, sent_at, alone=not up, calls=[])
             self._next_id += 1
             self._copies.append(copy)
         elif copy is None:
             copy = min(up, key=lambda c: c.in_flight)
+        elif sent_at < copy.first_call and len(up) > 1:
+            copy.alone = False
         copy.in_flight += 1
         copy.last_call = max(copy.last_call, sent_at)
-        copy.called_in.add(max(0, int((sent_at - copy.first_call) // self._length)))
+        self._called(copy, sent_at)
+        self._merge_into(copy)
         return copy.id
 
     def call_ended(self, copy_id: int) -> None:
         for copy in self._copies:
-            if copy.id == copy_id:
+            if copy.id == copy_id or copy_id in copy.merged:
                 copy.in_flight = max(0, copy.in_flight - 1)
 
-    def restore(self, first_call: float, last_call: float, booked: int) -> None:
-        """A copy known from an earlier life of the gateway: `booked` windows of it are in the books already."""
-        copy = _Copy(self._next_id, first_call, last_call, booked=booked)
-        copy.called_in.update(range(booked))
+    def restore(self, first_call: float, last_call: float, booked: int, numbers: Iterable[int] = ()) -> int:
+        """A copy known from an earlier life of the gateway: `booked` windows of it are in the books already. `numbers`:
+        which, where they are not the first ones. Those still open go on accruing. Returns the copy's id here."""
+        copy = _Copy(self._next_id, first_call, last_call, alone=False)
         self._next_id += 1
+        if self.cost.idle_tail_billed:
+            copy.booked.update(range(booked))
+        else:
+            copy.booked.update(number - 1 for number in numbers or range(1, booked + 1))
+            copy.prepaid = max(0, booked - len(copy.booked))
+            copy.called_in.update(copy.booked)
+        self._windows.extend(self._window(copy, index) for index in sorted(copy.booked))
         self._copies.append(copy)
+        return copy.id
+
+    def copies(self) -> list[CopyState]:
+        return [CopyState(c.id, c.first_call, c.last_call, len(c.booked) + c.prepaid, c.merged) for c in self._copies]
 
     def advance(self, now: float) -> list[Window]:
         """Windows that have opened since the last call of this, oldest first. To be booked, each once."""
         opened: list[Window] = []
-        price = self.cost.nanousd_per_window
         for copy in self._copies:
-            due = self._windows_due(copy, now)
-            while copy.booked < due:
-                start = copy.first_call + copy.booked * self._length
-                copy.booked += 1
-                opened.append(Window(copy.id, copy.booked, start, start + self._length, price))
+            missing = self._windows_due(copy, now) - len(copy.booked)
+            if missing <= 0:
+                continue
+            places = range(self._windows_due(copy, now)) if self.cost.idle_tail_billed else sorted(copy.called_in)
+            # An anchor that moved may have shifted places; how many are billed is what counts.
+            for index in [place for place in places if place not in copy.booked][:missing]:
+                copy.booked.add(index)
+                if copy.prepaid:
+                    copy.prepaid -= 1
+                else:
+                    opened.append(self._window(copy, index))
+        opened.sort(key=lambda window: window.opened_at)
         self._windows.extend(opened)
         self.windows_opened += len(opened)
         self._forget(now)
@@ -134,13 +182,52 @@ class WindowMeter:
     # -- a copy's life, as functions of its calls -------------------------------------------------------------------
 
     def _is_up(self, copy: _Copy, at: float) -> bool:
-        return copy.in_flight > 0 or at < copy.last_call + self._idle
+        """Could a call sent at `at` have been on this copy? Before its first known call too, were that one the first."""
+        return copy.first_call - self._idle < at and (copy.in_flight > 0 or at < copy.last_call + self._idle)
+
+    def _called(self, copy: _Copy, sent_at: float) -> None:
+        """Notes a call, which may be earlier than the first one known."""
+        moved = sent_at < copy.first_call
+        if self.cost.idle_tail_billed:
+            copy.first_call = min(copy.first_call, sent_at)
+            return
+        if copy.calls is not None:
+            copy.first_call = min(copy.first_call, sent_at)
+            copy.calls.append(sent_at)
+            if moved:
+                copy.called_in = {self._place(copy, at) for at in copy.calls}
+            if sent_at > copy.first_call + FORGET_SECONDS:
+                copy.calls = None
+        copy.called_in.add(self._place(copy, sent_at))
+
+    def _merge_into(self, copy: _Copy) -> None:
+        """A copy that was opened because none was believed up is `copy`, if late news says that this one was."""
+        for other in [c for c in self._copies if c is not copy and c.alone]:
+            if other.id < copy.id or not copy.first_call <= other.first_call < copy.last_call + self._idle:
+                continue
+            copy.last_call = max(copy.last_call, other.last_call)
+            copy.in_flight += other.in_flight
+            copy.prepaid += len(other.booked) + other.prepaid
+            copy.merged += (other.id, *other.merged)
+            if not self.cost.idle_tail_billed:
+                starts = [other.first_call + index * self._length for index in other.called_in]
+                copy.called_in.update(self._place(copy, at) for at in other.calls or starts)
+                if copy.calls is not None:
+                    copy.calls.extend(other.calls or starts)
+            self._copies.remove(other)
+
+    def _place(self, copy: _Copy, at: float) -> int:
+        return max(0, int((at - copy.first_call) // self._length))
+
+    def _window(self, copy: _Copy, index: int) -> Window:
+        start = copy.first_call + index * self._length
+        return Window(copy.id, index + 1, start, start + self._length, self.cost.nanousd_per_window)
 
     def _windows_for(self, copy: _Copy, last_call: float) -> int:
         """How many windows a copy is billed, were `last_call` its last. The 1e-9: a copy that goes at the very end of
         a window does not open the next."""
         if self.cost.idle_tail_billed:
-            return max(1, math.ceil((last_call + self._idle - copy.first_call) / self._length - 1e-9))
+            return max(1, math.ceil((last_call - copy.first_call + self._idle) / self._length - 1e-9))
         return max(copy.called_in) + 1
 
     def _windows_due(self, copy: _Copy, now: float) -> int:
@@ -151,7 +238,7 @@ class WindowMeter:
         return min(max(1, begun), self._windows_for(copy, copy.last_call))
 
     def _paid_until(self, copy: _Copy) -> float:
-        return copy.first_call + max(1, copy.booked) * self._length
+        return copy.first_call + (max(copy.booked, default=0) + 1) * self._length
 
     def _free_until(self, copy: _Copy, now: float) -> float:
         """The last moment at which one more call adds no window to what the calls so far already cost."""
@@ -172,6 +259,4 @@ class WindowMeter:
         self._settled += sum(w.nanousd for w in ended)
         if ended:
             self._windows = [w for w in self._windows if w.ends_at + FORGET_SECONDS >= now]
-        self._copies = [
-            c for c in self._copies if self._is_up(c, now) or now < c.last_call + self._idle + FORGET_SECONDS
-        ]
+        self._copies = [c for c in self._copies if c.in_flight or now < c.last_call + self._idle + FORGET_SECONDS]

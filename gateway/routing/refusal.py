@@ -44,7 +44,7 @@ def nobody_can(
             f"the {longest} tokens of context that '{facts.alias}' has. Shorten the prompt or lower max_tokens.",
             "messages",
         )  # fmt: skip
-    waits = [s.throttled_seconds for s in fleet.backends.values() if s.throttled_seconds > 0]
+    waits = [s for route in alias.routes if (s := fleet.backends[route.backend].throttled_seconds) > 0]
     return Refusal(
         503, "server_error", "no_backend_available",
         f"No backend of the model '{facts.alias}' can take the request now ({said}).", None, min(waits, default=5.0),

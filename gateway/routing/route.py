@@ -31,3 +31,8 @@ class AliasRoutes(msgspec.Struct, frozen=True):
 
     settings: AliasSettings
     routes: tuple[Route, ...]
+
+    @property
+    def qualities(self) -> tuple[str, ...]:
+        """Classes that a request may ask for."""
+        return tuple(dict.fromkeys(("any", self.settings.needs, *(route.quality for route in self.routes))))

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from gateway.economics.money import usd
 from gateway.metering.ledger import BackendBooks, books
+from gateway.policy.resolved import masked
 from gateway.server.core import Core
 from gateway.server.decisions import explained
 from gateway.server.errors import ApiError
@@ -56,7 +57,7 @@ def admin_routes(core: Core) -> APIRouter:
     @routes.get("/policy")
     async def policy() -> dict[str, Any]:
         """The settings in force; secrets are masked."""
-        return {"hash": core.policy.fingerprint(), "policy": core.policy.model_dump(mode="json")}
+        return {"hash": core.policy.fingerprint(), "policy": masked(core.policy)}
 
     return routes
 

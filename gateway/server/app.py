@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
@@ -48,7 +49,6 @@ def _rest(core: Core) -> FastAPI:
         try:
             yield
         finally:
-            core.draining = True
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -60,6 +60,8 @@ def _rest(core: Core) -> FastAPI:
     )  # fmt: skip
     app.add_exception_handler(ApiError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(Exception, _answer_failure)
     app.include_router(health_routes(core))
     app.include_router(admin_routes(core))
 
@@ -94,6 +96,19 @@ def _authorization(request: Request) -> bytes | None:
 async def _answer_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     return Response(error.body(), error.status, media_type="application/json")
+
+
+async def _answer_invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    body = error_body(f"'{name}': {first['msg']}.", "invalid_request_error", "invalid_value", name)
+    return Response(body, 400, media_type="application/json")
+
+
+async def _answer_failure(_request: Request, _error: Exception) -> Response:
+    body = error_body("The gateway failed on this request. Its log says why.", "server_error", "internal_error", None)
+    return Response(body, 500, media_type="application/json")
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

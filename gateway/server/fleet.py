@@ -26,6 +26,11 @@ METRICS_STALE_SECONDS = 5.0
 """Older scrapes say nothing of the load now."""
 RATE_SECONDS = 60.0
 CORRECTION_WEIGHT = 0.1
+CORRECTION_SECONDS = 300.0
+"""A correction that nothing confirms fades with this time constant: a backend that was slow once is tried again."""
+LONGEST_THROTTLE_SECONDS = 60.0
+RESTORE_GRACE_SECONDS = 30.0
+"""A cold start that is this much overdue is not under way any more."""
 CORRECTION_LIMITS = (0.2, 5.0)
 OUTPUT_WEIGHT = 0.05
 
@@ -64,7 +69,9 @@ class Tracker:
         self._open_seconds = OPEN_SECONDS
         self._ttft_correction = 0.0
         self._token_correction = 0.0
-        self._correction = LatencyCorrection()
+        self._corrected_at = 0.0
+        self._probing = 0
+        """Requests under way since the circuit closed on trial."""
         self._rate = 0.0
         self._rate_at = 0.0
 
@@ -74,6 +81,8 @@ class Tracker:
         self.in_flight += 1
         self.unread_prompt_tokens += prompt_tokens
         unread = prompt_tokens
+        probe = self._failures >= FAILURES_TO_OPEN
+        self._probing += probe
 
         def first_token() -> None:
             nonlocal unread
@@ -85,20 +94,24 @@ class Tracker:
         finally:
             first_token()
             self.in_flight -= 1
+            self._probing -= probe
 
     # -- what attempts tell ---------------------------------------------------------------------------------------
+
+    def answering(self) -> None:
+        """The first bytes have come: it is not cold. Whether it works is known at the end."""
+        self.restoring_until = None
 
     def succeeded(self) -> None:
         self._failures = 0
         self._open_until = -math.inf
         self._open_seconds = OPEN_SECONDS
-        self.restoring_until = None
         self.last_failure = None
 
     def failed(self, fault: Fault, why: str, now: float, retry_after_seconds: float | None = None) -> None:
         """A client's mistake says nothing of a backend; throttling pauses it; only its own faults open the circuit."""
         if fault is Fault.CAPACITY:
-            self.throttled_until = now + (retry_after_seconds or THROTTLE_SECONDS)
+            self.throttled_until = now + min(LONGEST_THROTTLE_SECONDS, retry_after_seconds or THROTTLE_SECONDS)
         elif fault is Fault.UPSTREAM:
             self.last_failure = why
             self._failures += 1
@@ -111,16 +124,30 @@ class Tracker:
             self.restoring_until = now + seconds
 
     def circuit_open(self, now: float) -> bool:
-        """After its time one request may try: `_failures` stays at the limit, so one more failure opens it again."""
-        return now < self._open_until
+        """After its time one request at a time may try: one more failure opens it again, a success closes it."""
+        return now < self._open_until or (self._failures >= FAILURES_TO_OPEN and self._probing > 0)
+
+    def askable(self, now: float) -> bool:
+        """Whether a request that could not be answered elsewhere should come here."""
+        return (
+            self.reachable
+            and not self.circuit_open(now)
+            and now >= self.throttled_until
+            and self.in_flight < self.max_in_flight
+        )
 
     def recovered(self) -> None:
         """Its observer reached it again: no need to wait out the circuit."""
         self._failures = 0
         self._open_until = -math.inf
+        self.throttled_until = -math.inf
 
-    def observed(self, predicted: Prediction, ttft_seconds: float, seconds_per_token: float | None) -> None:
+    def observed(self, predicted: Prediction, ttft_seconds: float, seconds_per_token: float | None, now: float) -> None:
         """What came, held against what was predicted: the ratio moves later predictions, in steps and within limits."""
+        fade = self._fade(now)
+        self._ttft_correction *= fade
+        self._token_correction *= fade
+        self._corrected_at = now
         low, high = (math.log(limit) for limit in CORRECTION_LIMITS)
 
         def moved(current: float, seen: float, expected: float) -> float:
@@ -132,7 +159,19 @@ class Tracker:
         self._ttft_correction = moved(self._ttft_correction, ttft_seconds, predicted.ttft_seconds)
         if seconds_per_token is not None:
             self._token_correction = moved(self._token_correction, seconds_per_token, predicted.seconds_per_token)
-        self._correction = LatencyCorrection(math.exp(self._ttft_correction), math.exp(self._token_correction))
+
+    def _fade(self, now: float) -> float:
+        return math.exp(-max(0.0, now - self._corrected_at) / CORRECTION_SECONDS)
+
+    def _correction(self, now: float) -> LatencyCorrection:
+        if not self._ttft_correction and not self._token_correction:
+            return LatencyCorrection()
+        fade = self._fade(now)
+        return LatencyCorrection(math.exp(fade * self._ttft_correction), math.exp(fade * self._token_correction))
+
+    def _restoring(self, now: float) -> float | None:
+        until = self.restoring_until
+        return None if until is None or now > until + RESTORE_GRACE_SECONDS else max(0.0, until - now)
 
     def generated(self, output_tokens: int, now: float) -> None:
         self._rate = self.tokens_per_second(now) + output_tokens / RATE_SECONDS
@@ -146,7 +185,6 @@ class Tracker:
 
     def state(self, now: float, window: WindowView | None) -> BackendState:
         load = self.load if self.load is not None and now - self.load.at <= METRICS_STALE_SECONDS else None
-        restoring = None if self.restoring_until is None else max(0.0, self.restoring_until - now)
         return BackendState(
             name=self.name,
             up=self.reachable,
@@ -159,8 +197,8 @@ class Tracker:
             kv_cache_usage=None if load is None else load.kv_cache_usage,
             utilization=self.tokens_per_second(now) / self.capacity,
             window=window,
-            restoring_seconds=restoring,
-            correction=self._correction,
+            restoring_seconds=self._restoring(now),
+            correction=self._correction(now),
             metrics_age_seconds=None if self.load is None else now - self.load.at,
         )
 

@@ -22,7 +22,8 @@ def health_routes(core: Core) -> APIRouter:
 
     @routes.get("/ready")
     async def ready() -> JSONResponse:
-        """200 while every alias has a backend that can be asked; 503 while shutting down."""
+        """200 while some model has a backend that can be asked (`unserved` names those that have none); 503 without
+        any, and while shutting down."""
         unserved = unserved_aliases(core)
         if core.draining:
             return JSONResponse({"status": "draining"}, 503)
@@ -35,7 +36,7 @@ def health_routes(core: Core) -> APIRouter:
         """Each backend as the router sees it now."""
         now = core.clock()
         fleet = core.fleet.snapshot(now)
-        ledger = None if core.ledger is None else {"writing": core.ledger.failure is None}
+        ledger = None if core.ledger is None else {"writing": core.ledger.writing}
         return {
             "backends": {
                 name: {

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
+from gateway.backends.wire import broken
 from gateway.policy.schema import BackendSettings
 from gateway.server.core import Core
 from gateway.server.fleet import Load, Tracker
+
+log = logging.getLogger(__name__)
 
 MAX_METRICS_BYTES = 8 * 1024 * 1024
 SCRAPE_TIMEOUT_SECONDS = 2.0
@@ -52,9 +56,7 @@ async def watch_load(core: Core, name: str, url: str) -> None:
         while True:
             own = tracker.in_flight
             try:
-                async with session.get(url) as response:
-                    page = await response.content.read(MAX_METRICS_BYTES)
-                    load = read_load(page) if response.status == 200 else None
+                load = await _scrape(session, name, url)
                 timeouts = 0
                 if not tracker.reachable:
                     tracker.reachable = True
@@ -64,10 +66,24 @@ async def watch_load(core: Core, name: str, url: str) -> None:
             except TimeoutError:
                 timeouts += 1
                 if timeouts >= TIMEOUTS_TO_UNREACHABLE:
-                    _lost(tracker, f"{url} did not answer {timeouts} times in a row")
-            except (aiohttp.ClientError, ConnectionError, ValueError) as error:
-                _lost(tracker, f"{url}: {error}")
+                    _lost(tracker, f"its metrics page did not answer {timeouts} times in a row")
+            except aiohttp.ClientError as error:
+                _lost(tracker, broken(name, error).message)
+            except Exception:
+                log.exception("reading the load of %s failed; it is tried again", name)
             await asyncio.sleep(core.policy.routing.scrape_seconds)
+
+
+async def _scrape(session: aiohttp.ClientSession, name: str, url: str) -> tuple[int, float | None] | None:
+    async with session.get(url) as response:
+        if response.status != 200:
+            return None
+        page = bytearray()
+        async for part in response.content.iter_any():
+            page += part
+            if len(page) > MAX_METRICS_BYTES:
+                raise ValueError(f"the metrics page of {name} is longer than {MAX_METRICS_BYTES} bytes")
+        return read_load(bytes(page))
 
 
 def _lost(tracker: Tracker, why: str) -> None:
@@ -88,7 +104,10 @@ async def keep_time(core: Core) -> None:
         if now < next_tick:
             continue
         next_tick = now + 1.0
-        core.meter.tick(now)
+        try:
+            core.meter.tick(now)
+        except Exception:
+            log.exception("accruing cost failed; it is tried again in a second")
         core.series.loop_lag.set(max(0.0, worst))
         worst = 0.0
         for name, tracker in core.fleet.trackers.items():

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Sequence
+from math import inf
 
 from gateway.backends.contract import Reply, UpstreamRequest
 from gateway.backends.errors import Fault, UpstreamError
 from gateway.backends.usage import MISSING, Usage
 from gateway.metering.records import Attempt, OperationRecord, Outcome
 from gateway.routing.decision import Candidate, Decision
-from gateway.routing.facts import Ceiling, Operation, RequestFacts
+from gateway.routing.facts import Operation, RequestFacts
 from gateway.server.core import Core
 from gateway.server.decisions import Kept
 from gateway.server.errors import ApiError, error_event
@@ -29,10 +31,14 @@ from gateway.server.request import (
     read_body,
     read_headers,
 )
+from gateway.server.verdict import in_time, outcome_of
+
+log = logging.getLogger(__name__)
 
 CLIENT_CLOSED = 499
 """The status booked when the client went before the end. Never sent: nobody is there."""
 PATIENCE_FACTOR = 4.0
+LONGEST_RETRY_AFTER_SECONDS = 3600.0
 LEAST_PATIENCE_SECONDS = 30.0
 """While another backend is left to try, a first byte is waited for this long, or PATIENCE_FACTOR times its prediction,
 or as long as the ceiling allows: whichever is longest."""
@@ -71,6 +77,7 @@ class OperationRun:
         """Headers have gone out: from here on no other backend can be tried."""
         self._attempts = 0
         self._backend: str | None = None
+        self._candidate: Candidate | None = None
         self._usage = MISSING
         self._ttft: float | None = None
         self._outcome: Outcome = "refused"
@@ -91,8 +98,12 @@ class OperationRun:
         except asyncio.CancelledError:
             self._outcome, self._status = "cancelled", CLIENT_CLOSED
             if watcher is None or not watcher.done():
-                raise  # the server is stopping
+                await self._say_that_the_server_stops()
+                raise
             task.uncancel()
+        except Exception:
+            log.exception("request %s failed inside the gateway", self._id)
+            await self._apologize()
         finally:
             if watcher is not None:
                 watcher.cancel()
@@ -102,6 +113,31 @@ class OperationRun:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         task.cancel()
+
+    async def _say_that_the_server_stops(self) -> None:
+        if self._answering and self._streaming:
+            await self._end_with_error(
+                UpstreamError(
+                    "The gateway is shutting down.",
+                    status=503, type="server_error", code="shutting_down", fault=Fault.CAPACITY,
+                )
+            )  # fmt: skip
+
+    async def _apologize(self) -> None:
+        """A mistake of the gateway's own: said in OpenAI's shape, with an id that its log has too."""
+        message = f"The gateway failed on request {self._id}. Its log says why."
+        if not self._answering:
+            self._outcome = "refused"
+            await self._refuse(ApiError(500, message, type="server_error", code="internal_error"))
+        elif self._streaming:
+            self._outcome = "upstream_error"
+            await self._end_with_error(
+                UpstreamError(message, status=500, type="server_error", code="internal_error", fault=Fault.UPSTREAM)
+            )
+
+    @property
+    def _streaming(self) -> bool:
+        return self._parsed is not None and self._parsed.stream
 
     # -- the request -----------------------------------------------------------------------------------------------
 
@@ -141,6 +177,12 @@ class OperationRun:
         size = self._prompt_bytes = prompt_bytes(parsed.fields)
         tokens = core.fleet.estimate_prompt_tokens(parsed.model, size)
         facts = self._facts = facts_of(parsed, self._operation, alias, self._headers, tokens)
+        classes = core.router.aliases[parsed.model].qualities
+        if facts.quality is not None and facts.quality not in classes:
+            raise ApiError(
+                400, f"x-crossover-quality is '{facts.quality}'; the model '{parsed.model}' has {', '.join(classes)}.",
+                code="invalid_header", param="x-crossover-quality",
+            )  # fmt: skip
         now = core.clock()
         fleet = core.fleet.snapshot(now)
         decision = self._decision = core.router.decide(facts, fleet)
@@ -155,8 +197,11 @@ class OperationRun:
 
     async def _try_in_order(self, body: bytes, order: Sequence[Candidate]) -> None:
         failure: UpstreamError | None = None
+        core = self._core
         for position, candidate in enumerate(order):
             if position:
+                if not core.fleet.trackers[candidate.backend].askable(core.clock()):
+                    continue  # it has fallen ill since the decision
                 self._reason = "fallback"
             try:
                 await self._attempt(body, candidate, last=position == len(order) - 1)
@@ -169,7 +214,7 @@ class OperationRun:
                 if not error.may_try_another:
                     break
         assert failure is not None
-        self._outcome = _outcome_of(failure)
+        self._outcome = outcome_of(failure)
         raise ApiError.upstream(failure)
 
     async def _attempt(self, body: bytes, candidate: Candidate, *, last: bool) -> None:
@@ -181,6 +226,7 @@ class OperationRun:
         tracker = core.fleet.trackers[name]
         self._attempts += 1
         self._backend = name
+        self._candidate = candidate
         started = core.clock()
         if candidate.predicted is not None:
             self._expect_cold_start(candidate, started)
@@ -195,6 +241,8 @@ class OperationRun:
             include_usage=parsed.include_usage,
             first_byte_deadline=self._deadline(candidate, started, last),
             request_id=self._id,
+            cold_deadline=inf if last else self._ceiling_ends(),
+            prompt_bytes=self._prompt_bytes,
         )
         reply: Reply | None = None
         copy: int | None = None
@@ -209,24 +257,29 @@ class OperationRun:
                 first_token()
                 if parsed.stream:
                     ttft, self._ttft = answered - started, answered - self._arrived
-                tracker.succeeded()
+                tracker.answering()
                 copy = core.meter.window_call_began(name, reply.admitted_at, answered)
                 await self._relay(reply, candidate)
                 outcome, status = "ok", 200
+                tracker.succeeded()
             except UpstreamError as error:
-                outcome, status = _outcome_of(error), error.status
+                outcome, status = outcome_of(error), error.status
                 tracker.failed(error.fault, error.message, core.clock(), error.retry_after_seconds)
                 raise
             finally:
+                now = core.clock()
                 if reply is not None:
                     usage = reply.usage
                     await reply.aclose()
+                elif request.wire.sent_at is not None:
+                    # It was sent, and nobody said that it was refused: it may be billed, and opens a window.
+                    usage = Usage(facts.input_tokens, 0, "estimated")
+                    copy = core.meter.window_call_began(name, request.wire.sent_at, now)
                 core.meter.window_call_ended(name, copy)
-                now = core.clock()
                 record = Attempt(
                     self._id, self._attempts, name, candidate.target.model, core.meter.wall(started), outcome, status,
                     usage.input_tokens, usage.output_tokens, usage.certainty,
-                    core.meter.price(name, usage) if _may_be_billed(reply, outcome) else 0, ttft, now - started,
+                    0 if usage is MISSING and reply is None else core.meter.price(name, usage), ttft, now - started,
                     candidate.target.generation,
                 )  # fmt: skip
                 core.meter.attempt_ended(facts.alias, record, usage)
@@ -236,7 +289,7 @@ class OperationRun:
 
     async def _relay(self, reply: Reply, candidate: Candidate) -> None:
         """The upstream's bytes to the client as they come."""
-        streaming = self._parsed is not None and self._parsed.stream
+        streaming = self._streaming
         chunks = aiter(reply)
         first = await anext(chunks)
         headers = self._response_headers(reply.content_type, candidate)
@@ -260,6 +313,12 @@ class OperationRun:
         ceiling = self._facts.ceiling.ttft_seconds or 0.0
         return max(self._arrived + ceiling, now + max(LEAST_PATIENCE_SECONDS, PATIENCE_FACTOR * expected))
 
+    def _ceiling_ends(self) -> float:
+        """When the first token would be late: so long a cold start is waited for while another backend is left."""
+        assert self._facts is not None
+        ceiling = self._facts.ceiling
+        return self._arrived + min(ceiling.ttft_seconds or inf, ceiling.latency_seconds or inf)
+
     def _expect_cold_start(self, candidate: Candidate, now: float) -> None:
         window = self._core.meter.window_view(candidate.backend, now)
         if window is not None and window.copies == 0:
@@ -279,7 +338,7 @@ class OperationRun:
             per_token = (seconds - ttft) / (usage.output_tokens - 1) if usage.output_tokens > 1 else None
             core.series.latency(name, alias, ttft, per_token)
             if outcome == "ok" and candidate.predicted is not None:
-                tracker.observed(candidate.predicted, ttft, per_token)
+                tracker.observed(candidate.predicted, ttft, per_token, core.clock())
         if outcome == "ok" and usage.certainty == "exact":
             core.fleet.answered(alias, self._prompt_bytes, usage.input_tokens, usage.output_tokens)
 
@@ -307,10 +366,11 @@ class OperationRun:
             self._outcome = "client_error" if error.status < 500 and error.status != 429 else "refused"
         self._status = error.status
         body = error.body()
-        headers = self._response_headers("application/json", None)
+        headers = self._response_headers("application/json", self._candidate)
         headers.append((b"content-length", str(len(body)).encode()))
         if error.retry_after_seconds is not None:
-            headers.append((b"retry-after", str(max(1, round(error.retry_after_seconds))).encode()))
+            seconds = min(LONGEST_RETRY_AFTER_SECONDS, max(1.0, error.retry_after_seconds))
+            headers.append((b"retry-after", str(round(seconds)).encode()))
         if error.status in (408, 413):
             headers.append((b"connection", b"close"))  # the rest of the body is not read
         await self._send({"type": "http.response.start", "status": error.status, "headers": headers})
@@ -342,30 +402,3 @@ class OperationRun:
     def _in_time(self, seconds: float) -> bool | None:
         assert self._facts is not None
         return in_time(self._facts.ceiling, self._ttft, seconds, self._usage) if self._outcome == "ok" else None
-
-
-def in_time(ceiling: Ceiling, ttft: float | None, seconds: float, usage: Usage) -> bool | None:
-    """Did an answer keep its ceilings? None: it had none, or nothing was measured.
-
-    Of an answer that was not streamed only the end is seen: it has the first token's time and each further one's."""
-    checks: list[bool] = []
-    if ceiling.ttft_seconds is not None and ttft is not None:
-        checks.append(ttft <= ceiling.ttft_seconds)
-    if ceiling.latency_seconds is not None:
-        checks.append(seconds <= ceiling.latency_seconds)
-    if ceiling.seconds_per_output_token is not None and ttft is not None and usage.output_tokens > 1:
-        checks.append((seconds - ttft) / (usage.output_tokens - 1) <= ceiling.seconds_per_output_token)
-    if ttft is None and ceiling.ttft_seconds is not None and ceiling.seconds_per_output_token is not None:
-        checks.append(seconds <= ceiling.ttft_seconds + ceiling.seconds_per_output_token * usage.output_tokens)
-    return all(checks) if checks else None
-
-
-def _may_be_billed(reply: Reply | None, outcome: Outcome) -> bool:
-    """Refused before its first byte, an attempt costs nothing; left or given up on, nobody told what it cost."""
-    return reply is not None or outcome in ("cancelled", "timeout")
-
-
-def _outcome_of(error: UpstreamError) -> Outcome:
-    if error.fault is Fault.CLIENT:
-        return "client_error"
-    return "timeout" if error.status == 504 else "upstream_error"

@@ -35,6 +35,9 @@ CARRIED_BY_ALL = frozenset(
      "max_tokens", "max_completion_tokens", "prompt_cache_key", "safety_identifier")
 )  # fmt: skip
 """Fields that every backend serves, or that ask nothing of it."""
+MAX_FIELDS = 100
+MAX_FIELD_NAME = 64
+MAX_OUTPUT_TOKENS = 2**31 - 1
 NEUTRAL = frozenset((b"null", b"false", b"[]", b"{}"))
 # In JSON these bytes can only be a string of their own: within a longer string the quotes would be escaped.
 MARKS = (
@@ -159,8 +162,13 @@ def parse_body(body: bytes) -> ParsedBody:
     """Raises `ApiError` 400 that names the field."""
     try:
         fields = _decode_fields(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"The request body is not a JSON object: {error}.", code="invalid_json") from error
+    if len(fields) > MAX_FIELDS or any(len(name) > MAX_FIELD_NAME for name in fields):
+        raise ApiError(
+            400, f"The request body has more than {MAX_FIELDS} fields, or a name of more than {MAX_FIELD_NAME} "
+            "characters.", code="invalid_json",
+        )  # fmt: skip
     if "model" not in fields:
         raise ApiError(400, "You must provide a model parameter.", code="missing_parameter", param="model")
     model = _field(fields, "model", _decode_str, "a string")
@@ -172,15 +180,17 @@ def parse_body(body: bytes) -> ParsedBody:
     for name in ("max_completion_tokens", "max_tokens"):
         if name in fields and most is None:
             most = _field(fields, name, _decode_int, "an integer")
-            if most is not None and most < 1:
-                raise ApiError(400, f"'{name}' must be at least 1; it is {most}.", code="invalid_value", param=name)
+            if most is not None and not 1 <= most <= MAX_OUTPUT_TOKENS:
+                raise ApiError(
+                    400, f"'{name}' must be from 1 to {MAX_OUTPUT_TOKENS}.", code="invalid_value", param=name
+                )
     return ParsedBody(fields, model, stream, bool(options and options.include_usage), most)
 
 
 def _field(fields: Fields, name: str, decode: Callable[[msgspec.Raw], Any], wanted: str) -> Any:
     try:
         return decode(fields[name])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         shown = bytes(fields[name])[:60].decode("utf-8", "replace")
         raise ApiError(400, f"'{name}' must be {wanted}; it is {shown}.", code="invalid_type", param=name) from None
 
@@ -225,7 +235,7 @@ def prompt_bytes(fields: Fields) -> int:
 def _bytes_without_media(messages: bytes) -> int:
     try:
         turns = _decode_turns(messages)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return len(messages)
     size = 0
     for turn in turns:

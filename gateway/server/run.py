@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Callable
 from http.server import HTTPServer
+from types import FrameType
 
 import msgspec
 import uvicorn
@@ -15,6 +16,7 @@ from gateway.metering.restore import restore_windows
 from gateway.policy.schema import Policy
 from gateway.server.app import Application
 from gateway.server.core import Core
+from gateway.server.http import BoundedHttp
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ def serve(policy: Policy, announce: Callable[[Addresses], None]) -> None:
     config = uvicorn.Config(
         Application(core),
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         lifespan="on",
         access_log=False,
@@ -51,7 +53,7 @@ def serve(policy: Policy, announce: Callable[[Addresses], None]) -> None:
         timeout_graceful_shutdown=round(policy.server.drain_seconds),
     )
     host, port = listener.getsockname()[:2]
-    server = _Server(config, lambda: announce(Addresses(f"http://{host}:{port}/v1", _page(policy, metrics_port))))
+    server = _Server(config, core, lambda: announce(Addresses(f"http://{host}:{port}/v1", _page(policy, metrics_port))))
     try:
         server.run(sockets=[listener])
     finally:
@@ -60,9 +62,14 @@ def serve(policy: Policy, announce: Callable[[Addresses], None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, core: Core, started: Callable[[], None]) -> None:
         super().__init__(config)
+        self._core = core
         self._announce = started
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._core.draining = True  # answers under way go on; what comes on open connections is sent elsewhere
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -90,7 +97,7 @@ def _serve_metrics(core: Core) -> tuple[HTTPServer, int]:
     except OSError as error:
         raise ListenError(
             f"port {server.metrics_port} of {server.metrics_host} cannot be had for the metrics ({error.strerror}): "
-            "set server.metrics_port in the policy, or 0 for any"
+            "set server.metrics_port in the policy, or 0 for any free port"
         ) from error
 
 
@@ -104,7 +111,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ListenError(
-            f"port {port} of {host} cannot be had ({error.strerror}): set server.port in the policy, or 0 for any"
+            f"port {port} of {host} cannot be had ({error.strerror}): set server.port in the policy, or 0 for any free "
+            "port"
         ) from error
     listener.set_inheritable(True)
     return listener

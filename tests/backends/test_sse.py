@@ -80,3 +80,30 @@ def test_an_event_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     relay = EventRelay(keep_usage=False)
     with pytest.raises(EventTooLong, match="limit 1000"):
         relay.feed(b"data: " + b"x" * 2000)
+
+
+def test_done_without_an_empty_line_after_it_is_the_end_all_the_same() -> None:
+    relay = EventRelay(keep_usage=False)
+    assert relay.feed(WORDS[0] + b"data: [DONE]") == WORDS[0]
+    assert relay.end() == b"data: [DONE]\n\n"
+    assert relay.done
+
+
+def test_a_comment_is_passed_on_and_is_no_token() -> None:
+    relay = EventRelay(keep_usage=False)
+    assert relay.feed(b": ping\n\n") == b": ping\n\n"
+    assert relay.content_events == 0
+
+
+def test_error_null_is_no_error() -> None:
+    plain = event({"error": None, "choices": [{"index": 0, "delta": {"content": "x"}}]})
+    relay = EventRelay(keep_usage=False)
+    assert relay.feed(plain) == plain
+    assert relay.error is None
+
+
+def test_a_usage_that_cannot_be_read_is_taken_out_and_counts_for_nothing() -> None:
+    odd = event({"choices": [], "usage": {"prompt_tokens": -1}})
+    relay = EventRelay(keep_usage=False)
+    assert relay.feed(WORDS[0] + odd) == WORDS[0]
+    assert relay.usage is None

@@ -73,10 +73,38 @@ def test_requests_of_others_are_what_the_server_counts_beyond_ours(tracker: Trac
 
 def test_corrections_follow_what_came_in_steps_and_within_limits(tracker: Tracker) -> None:
     for _ in range(1000):
-        tracker.observed(Prediction(1.0, 0.1, 5.0), ttft_seconds=100.0, seconds_per_token=0.001)
+        tracker.observed(Prediction(1.0, 0.1, 5.0), ttft_seconds=100.0, seconds_per_token=0.001, now=0.0)
     correction = tracker.state(0.0, None).correction
     assert correction.ttft == pytest.approx(5.0, rel=1e-3)
     assert correction.time_per_token == pytest.approx(0.2, rel=1e-3)
+
+
+def test_a_correction_that_nothing_confirms_fades(tracker: Tracker) -> None:
+    for _ in range(100):
+        tracker.observed(Prediction(1.0, 0.1, 5.0), ttft_seconds=100.0, seconds_per_token=9.0, now=0.0)
+    later = tracker.state(3600.0, None).correction
+    assert later.ttft == pytest.approx(1.0, abs=1e-3)
+    assert later.time_per_token == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_cold_start_that_is_long_overdue_is_not_under_way(tracker: Tracker) -> None:
+    tracker.cold_start_began(0.0, 60.0)
+    assert tracker.state(20.0, None).restoring_seconds == pytest.approx(40.0)
+    assert tracker.state(70.0, None).restoring_seconds == 0.0
+    assert tracker.state(7200.0, None).restoring_seconds is None
+
+
+def test_no_server_can_ask_to_be_left_alone_for_ever(tracker: Tracker) -> None:
+    tracker.failed(Fault.CAPACITY, "go away", 0.0, retry_after_seconds=1e9)
+    assert tracker.state(61.0, None).throttled_seconds == 0.0
+
+
+def test_when_the_circuits_time_is_over_one_request_tries(tracker: Tracker) -> None:
+    fail(tracker, 0.0, 3)
+    with tracker.under_way(1):
+        assert tracker.circuit_open(6.0)
+        assert not tracker.askable(6.0)
+    assert tracker.askable(6.0)
 
 
 def test_utilization_is_of_the_last_minute(tracker: Tracker) -> None:

@@ -52,6 +52,35 @@ def test_without_a_good_key_nobody_gets_in(gateway: GatewayProcess, headers: dic
     assert "wrong" not in str(error["message"])
 
 
+NESTED = b"[" * 2000 + b"]" * 2000
+MANY_FIELDS = b"{" + b",".join(b'"f%d":1' % number for number in range(200)) + b"}"
+
+
+@pytest.mark.parametrize(
+    "body", [MANY_FIELDS, b'{"model":"tuned","' + b"x" * 100 + b'":1}', b'{"model":' + NESTED[:1000]]
+)
+def test_a_body_of_unreasonable_shape_is_refused(gateway: GatewayProcess, body: bytes) -> None:
+    assert error_of(post(gateway, content=body), 400)["code"] == "invalid_json"
+
+
+def test_headers_without_end_are_refused(gateway: GatewayProcess) -> None:
+    response = post(gateway, headers=gateway.headers() | {"x-long": "x" * 200_000})
+    assert response.status_code == 400
+
+
+def test_an_unknown_quality_class_is_refused_with_those_there_are(gateway: GatewayProcess) -> None:
+    error = error_of(post(gateway, headers=gateway.headers() | {"x-crossover-quality": "gold"}), 400)
+    assert error["param"] == "x-crossover-quality"
+    assert "any" in str(error["message"])
+
+
+def test_a_bad_query_of_an_admin_page_has_openais_shape(gateway: GatewayProcess) -> None:
+    headers = {"authorization": "Bearer xo-test-admin"}
+    response = httpx.get(gateway.root + "/admin/decisions?limit=abc", headers=headers)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "limit"
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"x"', b'{"model": }', b"\xff\xfe{}"])
 def test_a_body_that_is_no_json_object_is_said_so(gateway: GatewayProcess, body: bytes) -> None:
     assert error_of(post(gateway, content=body), 400)["code"] == "invalid_json"
@@ -66,6 +95,7 @@ def test_a_body_that_is_no_json_object_is_said_so(gateway: GatewayProcess, body:
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_completion_tokens": 101}, "max_tokens"),
         ({"stream_options": 3}, "stream_options"),
+        ({"max_tokens": 10**400}, "max_tokens"),
     ],
 )
 def test_a_field_of_the_wrong_kind_is_named(gateway: GatewayProcess, change: dict[str, object], param: str) -> None:

@@ -16,7 +16,7 @@ import msgspec
 import yarl
 
 import gateway
-from gateway.backends.bedrock import endpoint, errors, fields, shapes
+from gateway.backends.bedrock import endpoint, errors, shapes
 from gateway.backends.bedrock.answer import Answer
 from gateway.backends.bedrock.cold_start import cold_start_of
 from gateway.backends.bedrock.reply import StreamReply, WholeReply
@@ -94,7 +94,7 @@ class BedrockBackend:
                 cold = True
             now = self._clock()
             poll_seconds = self._cold_start.poll_seconds
-            if now + poll_seconds >= request.first_byte_deadline:
+            if now + poll_seconds >= min(request.first_byte_deadline, request.cold_deadline):
                 waited_seconds = now - asked_at
                 raise errors.cold(self._name, waited_seconds, self._cold_start.seconds_left(waited_seconds))
             await asyncio.sleep(poll_seconds)
@@ -112,7 +112,7 @@ class BedrockBackend:
         try:
             async with asyncio.timeout(patience_seconds):
                 headers = await self._authorizer.headers(url, body, _plain_headers(request))
-                sent_at = self._clock()
+                request.wire.sent_at = sent_at = self._clock()
                 response = await self._open_session().post(
                     # Encoded already: requoted by yarl, the path would no longer be the one that was signed.
                     yarl.URL(url, encoded=True), data=body, headers={**headers, **_UNSIGNED_HEADERS},
@@ -120,6 +120,8 @@ class BedrockBackend:
                 )  # fmt: skip
                 return await self._reply(request, shape, response, sent_at)
         except aiohttp.ClientError as error:  # before TimeoutError: a connect timeout of aiohttp's is both
+            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+                request.wire.sent_at = None  # it never left
             failure = broken(self._name, error)
         except TimeoutError:
             failure = timed_out(self._name, "the first byte", max(0.0, round(patience_seconds, 3)))
@@ -136,9 +138,10 @@ class BedrockBackend:
     ) -> Reply:
         upstream = Body(self._name, response)
         if response.status != 200:
+            request.wire.sent_at = None
             raise self._refusal(response, await upstream.read_all(MAX_ERROR_BODY_BYTES))
         answer = Answer(request, int(time.time()))
-        tally = Tally(fields.prompt_bytes(request), self._rates)
+        tally = Tally(request.prompt_bytes, self._rates)
         translator = shape.translator(answer, tally)
         if not request.stream:
             whole = await upstream.read_all(MAX_BODY_BYTES)

@@ -50,9 +50,3 @@ def prompt_text(request: UpstreamRequest) -> str:
     if len(prompt) != 1:
         raise bad_request(f"prompt is a list of {len(prompt)}: this backend takes one prompt a request", "prompt")
     return prompt[0]
-
-
-def prompt_bytes(request: UpstreamRequest) -> int:
-    """How much text the request brings, in bytes of its JSON: what an estimate of its tokens is made of."""
-    value = raw(request, "messages" if request.operation == "chat" else "prompt")
-    return 0 if value is None else len(bytes(value))

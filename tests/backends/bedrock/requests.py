@@ -39,6 +39,7 @@ def request(
         include_usage=include_usage,
         first_byte_deadline=time.monotonic() + deadline_seconds,
         request_id=f"r{next(_numbers)}",
+        prompt_bytes=len(raw),
     )
 
 

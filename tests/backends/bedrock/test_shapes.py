@@ -182,7 +182,7 @@ class Translated:
 
     def __init__(self, one: UpstreamRequest, rates: TokenRates | None = None) -> None:
         self.answer = Answer(one, 1_763_000_000)
-        self.tally = Tally(fields.prompt_bytes(one), rates or TokenRates())
+        self.tally = Tally(one.prompt_bytes, rates or TokenRates())
         self.translator = shape_for(one.target).translator(self.answer, self.tally)
 
     def chunks(self, *model_json: Any) -> list[dict[str, Any]]:

@@ -32,11 +32,21 @@ def economics(
         str,
         typer.Option(metavar="U", help="Share of its time a path is busy, for cost per accepted answer: 0.3 or 30%."),
     ] = "1",
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--path", metavar="NAME", help="Only this path of the policy; repeat it for more. Default: all."),
+    ] = None,
+    chart: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="OUT.svg", help="Draw the costs against utilization here, in place of tables."),
+    ] = None,
 ) -> None:
     """What 1M output tokens cost on each path, and where the owned box becomes the cheapest.
 
     Reads prices only: variables that the policy names need not be set. Exits 2 when the policy is wrong.
     """
+    if chart is not None:
+        _must_take_a_chart(chart)
     mix = _number(input_tokens_per_output_token, "--input-tokens-per-output-token")
     busy = _number(utilization, "--utilization")
     if mix < 0:
@@ -55,9 +65,25 @@ def economics(
     except PolicyError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    result = report(serving_paths(settings), capacity.value, mix, busy)
+    paths = serving_paths(settings)
+    if unknown := [name for name in only or () if name not in settings.backends]:
+        raise typer.BadParameter(
+            f"--path {', '.join(unknown)}: not in {policy}, which has {', '.join(settings.backends)}"
+        )
+    result = report([path for path in paths if not only or path.name in only], capacity.value, mix, busy)
+    if chart is not None:
+        from gateway.economics.plot import plot
+
+        try:
+            chart.write_text(plot(result), encoding="utf-8")
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        except OSError as error:
+            raise typer.BadParameter(f"--plot {chart}: cannot be written: {error.strerror}") from None
+        typer.echo(f"wrote {chart}", err=True)
     if as_json:
         typer.echo(json.dumps(json_form(result), indent=2, ensure_ascii=False, allow_nan=False))
+    if as_json or chart is not None:
         return
 
     from rich.console import Console
@@ -81,3 +107,13 @@ def _number(text: str, option: str) -> Fraction:
     except InvalidOperation:
         raise typer.BadParameter(f"{option} is {text!r}: write a number, for example 0.3") from None
     return Fraction(number) / (100 if text.strip().endswith("%") else 1)
+
+
+def _must_take_a_chart(file: Path) -> None:
+    """Refuse before any work a file that cannot become the chart."""
+    if file.suffix.lower() != ".svg":
+        raise typer.BadParameter(f"--plot {file}: the chart is an SVG, so its name must end in .svg")
+    if file.exists() and not file.is_file():
+        raise typer.BadParameter(f"--plot {file}: not a file, and never overwritten; name a file that ends in .svg")
+    if not file.parent.is_dir():
+        raise typer.BadParameter(f"--plot {file}: there is no folder {file.parent}; make it first")

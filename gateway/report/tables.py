@@ -55,7 +55,7 @@ def tables(report: Report) -> Iterator[Table]:
 
 
 def serving_table(report: Report) -> Table:
-    sources = dict.fromkeys(_source(row.path.price) for row in report.rows if row.cost_kind is not None)
+    sources = dict.fromkeys(price_source(row.path.price) for row in report.rows if row.cost_kind is not None)
     capacity = "one stream alone" if report.capacity == "single" else "all streams together"
     mix = float(report.input_tokens_per_output_token)
     table = Table(
@@ -95,7 +95,7 @@ def serving_table(report: Report) -> Table:
     return table
 
 
-def _source(price: Price) -> str:
+def price_source(price: Price) -> str:
     """'us-east-1, 2026-08-01: AWS Price List'; what is not known of a price is said."""
     where = f"{price.region or 'region not given'}, {price.as_of or 'day not given'}"
     return f"{where}: {price.source or 'source not given'}"

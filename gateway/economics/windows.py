@@ -9,7 +9,7 @@ does not depend on the order in which news arrives (as long as news is less than
 window that is in the books already may be a little late: it is not moved, since its money is right.
 
 A call that is still being answered keeps its copy up, but opens no window by lasting: what counts is when the last call
-was sent, as in the vendor's description of the bill. A call longer than a window shows on the bill first.
+was sent. The sandbox's bill has the same rule; what Bedrock bills for a call that outlasts its window is not measured.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class WindowMeter:
     # -- a copy's life, as functions of its calls -------------------------------------------------------------------
 
     def _is_up(self, copy: _Copy, at: float) -> bool:
-        """Could a call sent at `at` have been on this copy? Before its first known call too, were that one the first."""
+        """Could a call sent at `at` have been on this copy? It may also have been the first one on it."""
         return copy.first_call - self._idle < at and (copy.in_flight > 0 or at < copy.last_call + self._idle)
 
     def _called(self, copy: _Copy, sent_at: float) -> None:

@@ -17,6 +17,10 @@ class CapacityBasis(StrEnum):
     max = "max"
 
 
+LEAST_COLUMNS = 116
+"""What the tables need to show every figure whole."""
+
+
 def economics(
     policy: Annotated[Path, typer.Option("--policy", help="The policy file (YAML).", metavar="FILE")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON at full precision.")] = False,
@@ -54,11 +58,11 @@ def economics(
     if not 0 < busy <= 1:
         raise typer.BadParameter(f"--utilization is {float(busy):g}: it must be above 0 and at most 1 (or 100%)")
 
-    from gateway.economics.report import as_json as json_form
-    from gateway.economics.report import report
     from gateway.policy.load import load_policy
     from gateway.policy.paths import serving_paths
     from gateway.policy.problem import PolicyError
+    from gateway.report.contents import as_json as json_form
+    from gateway.report.contents import report
 
     try:
         settings = load_policy(policy, require_environment=False)
@@ -72,7 +76,7 @@ def economics(
         )
     result = report([path for path in paths if not only or path.name in only], capacity.value, mix, busy)
     if chart is not None:
-        from gateway.economics.plot import plot
+        from gateway.report.plot import plot
 
         try:
             chart.write_text(plot(result), encoding="utf-8")
@@ -88,12 +92,13 @@ def economics(
 
     from rich.console import Console
 
-    from gateway.economics.tables import tables
+    from gateway.report.tables import tables
 
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)  # a pipe has no width: nothing needs to wrap
-    for table in tables(result):
+    if not console.is_terminal or console.width < LEAST_COLUMNS:
+        # A pipe has no width; in a narrow terminal a line that wraps is better than a figure that is cut.
+        console = Console(highlight=False, width=LEAST_COLUMNS if console.is_terminal else 160)
+    for table in tables(result, console.width):
         console.print(table)
         console.print()
 

@@ -134,6 +134,8 @@ def _path(row: ServingRow, utilization: Fraction) -> dict[str, Any]:
         "usd_per_1m_tokens": _float(row.average.usd_per_1m_tokens),
         "divided_by": row.average.divided_by,
         "usd_per_1m_tokens_at_utilization": _float(row.average.at(utilization)),
+        "reservation_usd_per_1m_tokens": _float(row.average.at(utilization)),
+        "usage_usd_per_1m_tokens": _float(row.average.at(Fraction(1))),
         "tokens_per_second": float(row.tokens_per_second),
         "single_stream_tokens_per_second": float(path.single_stream_tokens_per_second),
         "max_tokens_per_second": float(path.max_tokens_per_second),

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.economics.crossover import Crossover
-from gateway.economics.report import Report
 from gateway.economics.serving import ServingRow
-from gateway.economics.tables import money, percent, price_source
+from gateway.report.contents import Report
+from gateway.report.tables import money, percent, price_source
 
 
 @dataclass(frozen=True, slots=True)

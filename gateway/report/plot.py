@@ -1,7 +1,7 @@
 """The report as a chart: what a million output tokens cost against how busy the box is. Rows in, SVG text out.
 
 The file holds the chart twice, laid out for a wide page and for a phone; its own style shows the one that fits and
-follows the reader's light or dark scheme. Labels are placed by `gateway.economics.labels`.
+follows the reader's light or dark scheme. Labels are placed by `gateway.report.labels`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from html import escape
 from itertools import pairwise
 
 from gateway.economics.crossover import Crossover
-from gateway.economics.curves import Curve, caption, crossings, curves_of, description, sentence
-from gateway.economics.labels import Point, Rect, along, beside, shorten, spread, text_width, wrap
-from gateway.economics.report import Report
-from gateway.economics.tables import percent
+from gateway.report.contents import Report
+from gateway.report.curves import Curve, caption, crossings, curves_of, description, sentence
+from gateway.report.labels import Point, Rect, along, beside, shorten, spread, text_width, wrap
+from gateway.report.tables import percent
 
 WIDTH = 800
 PLOT_HEIGHT = 380

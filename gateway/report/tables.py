@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import groupby
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from gateway.economics.crossover import Crossover
 from gateway.economics.decision import Cheapest
 from gateway.economics.path import Price
-from gateway.economics.report import Report
 from gateway.economics.serving import AverageCost, ServingRow
+from gateway.report.contents import Report
 
 UNKNOWN = "unknown"
+WIDE_COLUMNS = 130
+"""Of a terminal that shows how a path is billed, and whose weights it serves, in the serving table too."""
 
 
 def money(usd: Fraction | None) -> str:
@@ -42,8 +45,9 @@ def average(cost: AverageCost) -> str:
     return UNKNOWN if cost.usd_per_1m_tokens is None else money(cost.usd_per_1m_tokens) + over
 
 
-def tables(report: Report) -> Iterator[Table]:
-    yield serving_table(report)
+def tables(report: Report, width: int) -> Iterator[Table]:
+    """All tables of a report. `width`: columns of the terminal; a narrow one gets fewer."""
+    yield serving_table(report, wide=width >= WIDE_COLUMNS)
     if report.crossovers:
         yield crossover_table(report)
     if report.speed_ratios:
@@ -54,11 +58,13 @@ def tables(report: Report) -> Iterator[Table]:
         yield ranking_table(report)
 
 
-def serving_table(report: Report) -> Table:
+def serving_table(report: Report, *, wide: bool) -> Table:
     sources = dict.fromkeys(price_source(row.path.price) for row in report.rows if row.cost_kind is not None)
     capacity = "one stream alone" if report.capacity == "single" else "all streams together"
     mix = float(report.input_tokens_per_output_token)
     table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
         title="\n".join(
             [
                 "What 1M output tokens cost on each path",
@@ -66,33 +72,55 @@ def serving_table(report: Report) -> Table:
             ]
         ),
         caption=(
-            f"Average cost, reservation basis. Capacity: {capacity}. One month = 730 h. U = utilization of the box.\n"
+            "Average cost. U, duty: the share of its capacity, or time, that a path is busy.\n"
+            f"Capacity: {capacity}. One month = 730 h.\n"
+            f"Reservation basis: all dollars of the period, here at {_share(report.utilization)} busy.\n"
+            "Usage basis: dollars of the busy time alone; it flatters a box that idles.\n"
             + (f"List prices are for {mix:g} input tokens per output token." if mix else "List prices: output tokens.")
         ),
         title_justify="left",
         caption_justify="left",
     )
-    for header in ("path", "cost kind", "$ per 1M tokens", "exact", "billed", "tok/s", "weights"):
-        table.add_column(header, no_wrap=header != "billed")
+    for header in ("path", "cost kind", "$ per 1M", "reservation", "usage", "tok/s"):
+        table.add_column(header, no_wrap=True, justify="left" if header in ("path", "cost kind") else "right")
+    if wide:
+        table.add_column("billed", no_wrap=True)
+        table.add_column("weights", no_wrap=True)
+
+    def add(*cells: str, billed: str, weights: str) -> None:
+        table.add_row(*cells, *((billed, weights) if wide else ()))
+
     for row in report.rows:
-        exact = row.average.usd_per_1m_tokens
-        table.add_row(
+        add(
             escape(row.path.name) + (" (simulated)" if row.path.simulated else ""),
             row.cost_kind or UNKNOWN,
             average(row.average),
-            UNKNOWN if exact is None else f"{float(exact):.4f}",
-            _billed(row),
-            f"{float(row.tokens_per_second):g}" + (" (assumed)" if row.path.speed_assumed else ""),
-            "custom" if row.path.custom_weights else "base",
+            _exact(row.average.at(report.utilization)),
+            _exact(row.average.at(Fraction(1))),
+            f"{float(row.tokens_per_second):g}" + (" assumed" if row.path.speed_assumed else ""),
+            billed=_billed(row),
+            weights="custom" if row.path.custom_weights else "base",
         )
         if row.band is not None:
             for name, month, per_1m in (
                 ("lowest", row.band.low_usd_per_month, row.band.low_usd_per_1m_tokens),
                 ("highest", row.band.high_usd_per_month, row.band.high_usd_per_1m_tokens),
             ):
-                line = average(AverageCost(per_1m, "utilization"))
-                table.add_row(f"  {name}", "", line, f"{float(per_1m):.4f}", f"${float(month):g} a month flat", "", "")
+                end = AverageCost(per_1m, "utilization")
+                flat = f"${float(month):g} a month"
+                add(
+                    f"  {name}", flat, average(end), _exact(end.at(report.utilization)), _exact(per_1m), "",
+                    billed="", weights="",
+                )  # fmt: skip
     return table
+
+
+def _exact(usd_per_1m: Fraction | None) -> str:
+    return UNKNOWN if usd_per_1m is None else f"{float(usd_per_1m):.4f}"
+
+
+def _share(value: Fraction) -> str:
+    return f"{float(value):.4g}" if value > 1 else f"{float(100 * value):.4g}%"
 
 
 def price_source(price: Price) -> str:
@@ -114,6 +142,8 @@ def _billed(row: ServingRow) -> str:
 
 def crossover_table(report: Report) -> Table:
     table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
         title="Crossover: the utilization above which the box is cheaper per token",
         caption="A path billed by the hour is taken at 100% duty, its best case. Above 100% the box never wins.",
         title_justify="left",
@@ -125,7 +155,7 @@ def crossover_table(report: Report) -> Table:
         table.add_row(
             escape(one.box),
             escape(one.against),
-            percent(one.utilization) if one.wins is not False or one.utilization else "never",
+            percent(one.utilization) if one.wins is not False else "never",
             "" if one.low is None else f"{percent(one.low)} to {percent(one.high)}",
             _verdict(one),
             "yes" if one.same_weights else "no",
@@ -136,20 +166,28 @@ def crossover_table(report: Report) -> Table:
 def _verdict(one: Crossover) -> str:
     if one.wins is None:
         return UNKNOWN
-    return f"above {percent(one.utilization)}" if one.wins else "never at this capacity"
+    if one.wins:
+        return f"above {percent(one.utilization)}"
+    return "never" if one.utilization is None else f"never ({float(one.utilization):.1f} boxes)"
 
 
 def speed_table(report: Report) -> Table:
-    table = Table(title="Speed of one stream against the box", title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title="Speed of one stream against the box", title_justify="left"
+    )
     for header in ("path", "against", "ratio"):
         table.add_column(header)
     for one in report.speed_ratios:
+        if one.ratio <= 1:
+            continue  # the same pair the other way round, or the same machine
         table.add_row(escape(one.name), escape(one.against), f"{float(one.ratio):.1f}x")
     return table
 
 
 def decision_table(report: Report) -> Table:
     table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
         title="The cheapest path at each utilization ($ per 1M tokens; $ per accepted answer)",
         caption="Every path that is billed while idle is busy that share of its time.",
         title_justify="left",
@@ -169,6 +207,8 @@ def _cheapest(one: Cheapest | None) -> str:
 
 def accepted_table(report: Report) -> Table:
     table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
         title=f"Cost per accepted answer at {percent(report.utilization)} utilization",
         caption="$ per token x tokens per answer / accepted rate. Ranks: among the paths whose quality was measured.",
         title_justify="left",
@@ -192,6 +232,8 @@ def accepted_table(report: Report) -> Table:
 def ranking_table(report: Report) -> Table:
     """The two orders side by side; neighbouring utilisations at which both are the same share a line."""
     table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
         title="Cheapest first: the order by $ per token and by $ per accepted answer",
         title_justify="left",
     )

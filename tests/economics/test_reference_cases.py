@@ -13,11 +13,11 @@ from gateway.economics.crossover import crossovers
 from gateway.economics.money import nanousd
 from gateway.economics.path import Path
 from gateway.economics.prices import ProvisionedCost, WindowCost
-from gateway.economics.report import as_json, report
 from gateway.economics.serving import average_cost, serving_row
-from gateway.economics.tables import average, money, percent
 from gateway.policy import load_policy
 from gateway.policy.paths import serving_paths
+from gateway.report.contents import as_json, report
+from gateway.report.tables import average, money, percent
 
 POLICIES = File(__file__).parents[2] / "policies"
 

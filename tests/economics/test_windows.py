@@ -108,6 +108,65 @@ def test_a_call_learned_of_late_counts_from_when_it_was_sent() -> None:
     assert [(w.copy, w.number, w.opened_at) for w in meter.advance(301.0)] == [(1, 2, 300.0)]
 
 
+def test_news_of_an_earlier_call_that_comes_later_moves_the_anchor() -> None:
+    for sent in ([0.0, 1.0], [1.0, 0.0]):  # in the order of the news
+        meter = WindowMeter(cost())
+        for at in sent:
+            call(meter, at)
+            meter.advance(2.0)
+        meter.advance(1000.0)
+        assert meter.windows_opened == 2, sent  # the copy stays until 301
+
+
+def test_a_copy_that_late_news_says_had_never_gone_is_one_copy() -> None:
+    meter = WindowMeter(cost())
+    call(meter, 0.0)
+    meter.advance(301.0)
+    second = meter.call_began(310.0)  # none is believed up
+    assert len(meter.advance(311.0)) == 1
+    call(meter, 299.0)  # yet one was: the call at 310 was on it, in the window from 300
+    assert meter.advance(312.0) == []
+    assert [(state.copy, state.booked, state.merged) for state in meter.copies()] == [(1, 2, (second,))]
+    assert meter.view(312.0).in_flight == 1
+    meter.call_ended(second)
+    assert meter.view(312.0).in_flight == 0
+    assert [(w.copy, w.number, w.opened_at) for w in meter.advance(10_000.0)] == [(1, 3, 600.0)]  # it stays until 610
+
+
+def test_copies_of_one_burst_stay_apart_in_whatever_order_they_are_heard_of() -> None:
+    meter = WindowMeter(cost(concurrency_per_copy=1))
+    assert [meter.call_began(at) for at in (0.3, 0.1, 0.2)] == [1, 2, 3]
+    assert len(meter.advance(1.0)) == 3
+
+
+def test_a_booked_window_after_a_gap_has_its_own_start_and_end() -> None:
+    meter = WindowMeter(cost(idle_tail_billed=False, idle_seconds=Fraction(900)))
+    call(meter, 0.0)
+    meter.advance(1.0)
+    call(meter, 650.0)
+    assert [(w.number, w.opened_at, w.ends_at) for w in meter.advance(651.0)] == [(3, 600.0, 900.0)]
+    assert meter.view(651.0).seconds_left == pytest.approx(249.0)
+    assert meter.accrued(750.0) == PRICE + PRICE // 2
+
+
+def test_a_restored_copy_knows_which_windows_are_booked() -> None:
+    meter = WindowMeter(cost(idle_tail_billed=False, idle_seconds=Fraction(900)))
+    meter.restore(first_call=0.0, last_call=650.0, booked=2, numbers=[1, 3])
+    call(meter, 700.0)
+    assert meter.advance(701.0) == []
+    assert meter.view(701.0).seconds_left == pytest.approx(199.0)
+    call(meter, 950.0)
+    assert [w.number for w in meter.advance(951.0)] == [4]
+
+
+def test_an_open_window_of_a_restored_copy_goes_on_accruing() -> None:
+    meter = WindowMeter(cost())
+    meter.restore(first_call=0.0, last_call=0.0, booked=1)
+    assert meter.accrued(150.0) == PRICE // 2
+    assert meter.advance(400.0) == []
+    assert meter.accrued(400.0) == PRICE
+
+
 def test_a_copy_of_an_earlier_run_is_not_booked_twice() -> None:
     meter = WindowMeter(cost())
     meter.restore(first_call=-100.0, last_call=-20.0, booked=1)
@@ -121,7 +180,8 @@ def test_a_copy_of_an_earlier_run_is_not_booked_twice() -> None:
 def test_the_windows_of_one_copy_are_those_of_the_billing_rule(times: list[float], tail: bool) -> None:
     meter = WindowMeter(cost(max_copies=1, concurrency_per_copy=1000, idle_tail_billed=tail))
     expected = 0
-    first = last = None
+    first: float | None = None
+    last: float | None = None
     called: set[int] = set()
 
     def billed() -> int:
@@ -144,3 +204,19 @@ def test_the_windows_of_one_copy_are_those_of_the_billing_rule(times: list[float
     meter.advance(10_000.0)
     assert meter.windows_opened == expected + billed()
     assert meter.accrued(10_000.0) == meter.windows_opened * PRICE
+
+
+@given(st.lists(st.tuples(st.floats(0, 3000), st.floats(0.01, 280)), min_size=1, max_size=20), st.booleans())
+def test_how_many_windows_are_booked_does_not_depend_on_the_order_of_news(
+    calls: list[tuple[float, float]], tail: bool
+) -> None:
+    def booked(news: list[tuple[float, float]]) -> int:
+        meter = WindowMeter(cost(max_copies=1, concurrency_per_copy=1000, idle_tail_billed=tail))
+        for heard, sent in sorted(news):
+            call(meter, sent)
+            meter.advance(heard)
+        meter.advance(10_000.0)
+        return meter.windows_opened
+
+    at_once, late = booked([(at, at) for at, _ in calls]), booked([(at + delay, at) for at, delay in calls])
+    assert late == at_once if tail else late >= at_once

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gateway.economics.cli import economics
+from gateway.report.cli import economics
 
 POLICIES = Path(__file__).parents[2] / "policies"
 LAB = str(POLICIES / "seed-lab.yaml")
@@ -43,7 +43,8 @@ def test_the_tables_say_whose_prices_and_which_basis() -> None:
     for text in (
         "us-east-1, 2026-08-01: AWS Price List",
         "One month = 730 h",
-        "reservation basis",
+        "Reservation basis",
+        "Usage basis",
         "20.0632",
         "$0.5718",
     ):

@@ -12,15 +12,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gateway.economics.cli import economics
 from gateway.economics.crossover import crossovers
-from gateway.economics.labels import Rect, spread, text_width
 from gateway.economics.path import Path as ServingPath
-from gateway.economics.plot import plot
-from gateway.economics.report import report
-from gateway.economics.tables import percent
 from gateway.policy import load_policy
 from gateway.policy.paths import serving_paths
+from gateway.report.cli import economics
+from gateway.report.contents import report
+from gateway.report.labels import Rect, spread, text_width
+from gateway.report.plot import plot
+from gateway.report.tables import percent
 
 ROOT = Path(__file__).parents[2]
 LAB = ROOT / "policies" / "seed-lab.yaml"

@@ -1,0 +1,1 @@
+"""What people read: tables, charts and JSON made of the economics."""

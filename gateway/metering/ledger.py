@@ -6,6 +6,7 @@ Append-only, write-ahead log, one writer thread that commits in batches: the eve
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import sqlite3
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.metering.records import AccrualRecord, Attempt, OperationRecord, Record, WindowRecord
+from gateway.metering.records import AccrualRecord, Attempt, CopyRecord, OperationRecord, Record, WindowRecord
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -40,23 +41,37 @@ CREATE TABLE IF NOT EXISTS windows (
   run TEXT NOT NULL, backend TEXT NOT NULL, copy INTEGER NOT NULL, number INTEGER NOT NULL, opened_at REAL NOT NULL,
   ends_at REAL NOT NULL, nanousd INTEGER NOT NULL, PRIMARY KEY (run, backend, copy, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS copies (
+  origin_run TEXT NOT NULL, backend TEXT NOT NULL, copy INTEGER NOT NULL, first_call REAL NOT NULL,
+  last_call REAL NOT NULL, booked INTEGER NOT NULL, PRIMARY KEY (origin_run, backend, copy)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accruals (
   run TEXT NOT NULL, backend TEXT NOT NULL, cost_kind TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
   nanousd INTEGER NOT NULL, PRIMARY KEY (run, backend, since)
 ) WITHOUT ROWID;
 """
 
-# The names of a record's fields are the names of its columns. An accrual grows: its row is replaced as time passes.
-TABLES: dict[type[msgspec.Struct], str] = {
-    OperationRecord: "INSERT OR IGNORE INTO operations",
-    Attempt: "INSERT OR IGNORE INTO attempts",
-    WindowRecord: "INSERT OR IGNORE INTO windows",
-    AccrualRecord: "INSERT OR REPLACE INTO accruals",
+# The names of a record's fields are the names of its columns. What stands is written once; an accrual grows and a copy
+# goes on: their rows are replaced. (OR IGNORE would also pass over a record with a field missing.)
+TABLES: dict[type[msgspec.Struct], tuple[str, str]] = {
+    OperationRecord: ("INSERT INTO operations", "ON CONFLICT DO NOTHING"),
+    Attempt: ("INSERT INTO attempts", "ON CONFLICT DO NOTHING"),
+    WindowRecord: ("INSERT INTO windows", "ON CONFLICT DO NOTHING"),
+    CopyRecord: ("INSERT OR REPLACE INTO copies", ""),
+    AccrualRecord: ("INSERT OR REPLACE INTO accruals", ""),
 }
 _STATEMENTS = {
-    kind: f"{verb} ({', '.join(kind.__struct_fields__)}) VALUES ({', '.join('?' * len(kind.__struct_fields__))})"
-    for kind, verb in TABLES.items()
-}  # fmt: skip
+    kind: f"{verb} ({', '.join(fields)}) VALUES ({', '.join('?' * len(fields))}) {again}"
+    for kind, (verb, again) in TABLES.items()
+    for fields in [kind.__struct_fields__]
+}
+
+RECORDS_KEPT = 100_000
+"""So many records wait for a file that cannot be written; the oldest beyond go."""
+CLOSE_SECONDS = 5.0
+"""At the end a file that cannot be written is tried again for so long."""
+
+logger = logging.getLogger(__name__)
 
 
 class LedgerError(RuntimeError):
@@ -71,7 +86,9 @@ class Ledger:
         self._flush_seconds = flush_seconds
         self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
         self.failure: str | None = None
-        """Why writing failed last, until it works again. Shown by /health/backends; requests go on."""
+        """Why writing failed last, until it works again. Requests go on."""
+        self.lost = 0
+        """Records that are not in the file and never will be: each was logged."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self.path.exists():
@@ -89,17 +106,26 @@ class Ledger:
         self._queue.put(record)
 
     def flush(self, timeout_seconds: float = 5.0) -> bool:
-        """Waits until all put before is in the file. False: it took longer."""
+        """Waits until all put before is in the file. False: it took longer, or it could not be written."""
         written = threading.Event()
         self._queue.put(written)
-        return written.wait(timeout_seconds)
+        deadline = time.monotonic() + timeout_seconds
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            if written.wait(min(0.5, max(0.0, deadline - time.monotonic()))):
+                break
+        return written.is_set() and self.failure is None
+
+    @property
+    def writing(self) -> bool:
+        """What is put gets into the file."""
+        return self._thread.is_alive() and self.failure is None
 
     def close(self) -> None:
         self._queue.put(None)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=3 * CLOSE_SECONDS)
 
     def _write(self) -> None:
-        connection = _connect(self.path)
+        connection: sqlite3.Connection | None = None
         batch: list[Record] = []
         going = True
         while going:
@@ -119,20 +145,54 @@ class Ledger:
                     item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
                 except queue.Empty:
                     break
-            try:
-                with connection:
-                    for record in batch:
-                        connection.execute(_STATEMENTS[type(record)], msgspec.structs.astuple(record))
-                batch.clear()
-                self.failure = None
-            except sqlite3.Error as error:
-                # Kept for the next round: a full disk or a lock may pass. Bounded, so that memory is not the victim.
-                self.failure = str(error)
-                del batch[:-100_000]
-                time.sleep(min(1.0, self._flush_seconds))
+            give_up_at = time.monotonic() + (0.0 if going else CLOSE_SECONDS)
+            while True:
+                try:
+                    connection = connection or _connect(self.path)
+                    self._commit(connection, batch)
+                    batch.clear()
+                    break
+                except Exception as error:  # whatever it is, the thread must outlive it
+                    # Kept for the next round: a full disk or a lock may pass. Bounded, to spare the memory.
+                    self.failure = str(error) or type(error).__name__
+                    self._lose(batch[:-RECORDS_KEPT])
+                    del batch[:-RECORDS_KEPT]
+                    time.sleep(min(1.0, self._flush_seconds))
+                if time.monotonic() >= give_up_at:
+                    break
             for event in waiting:
                 event.set()
-        connection.close()
+        self._lose(batch)
+        if connection is not None:
+            connection.close()
+
+    def _commit(self, connection: sqlite3.Connection, batch: Sequence[Record]) -> None:
+        """One transaction. A record that no file would take is left out, and said: it must not hold up the others."""
+        refused: list[tuple[Record, Exception]] = []
+        with connection:
+            for record in batch:
+                try:
+                    connection.execute(_STATEMENTS[type(record)], msgspec.structs.astuple(record))
+                except Exception as error:
+                    if _is_of_the_file(error):
+                        raise
+                    refused.append((record, error))
+        self.failure = None
+        for record, why in refused:
+            self.failure = f"a record cannot be written: {why}"
+            self._lose([record])
+
+    def _lose(self, records: Sequence[Record]) -> None:
+        self.lost += len(records)
+        if records:
+            logger.error(
+                "the ledger %s lost %d records (%s), the first: %r", self.path, len(records), self.failure, records[0]
+            )
+
+
+def _is_of_the_file(error: Exception) -> bool:
+    """A lock, a full disk, a broken file: not the record's fault."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) in (sqlite3.DatabaseError, sqlite3.InternalError)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -168,7 +228,8 @@ class BackendBooks(msgspec.Struct, frozen=True):
 
 
 def books(path: str | Path, since: float = 0.0) -> Sequence[BackendBooks]:
-    """Totals by backend of all that began at or after `since` (wall clock, seconds since 1970)."""
+    """Totals by backend of all that began at or after `since` (wall clock, seconds since 1970). What accrues by time
+    counts from `since` on: of a row that began before, its share by time, rounded down to the n$."""
     with reading(path) as connection:
         rows = connection.execute(
             """
@@ -180,7 +241,10 @@ def books(path: str | Path, since: float = 0.0) -> Sequence[BackendBooks]:
               FROM attempts WHERE started_at >= :since GROUP BY backend),
             opened AS (SELECT backend, COUNT(*) AS c, SUM(nanousd) AS n FROM windows WHERE opened_at >= :since
               GROUP BY backend),
-            accrued AS (SELECT backend, SUM(nanousd) AS n FROM accruals WHERE until >= :since GROUP BY backend),
+            accrued AS (
+              SELECT backend, SUM(CASE WHEN since >= :since THEN nanousd
+                ELSE CAST(nanousd * ((until - :since) / (until - since)) AS INTEGER) END) AS n
+              FROM accruals WHERE until > :since GROUP BY backend),
             names AS (SELECT backend FROM served UNION SELECT backend FROM opened UNION SELECT backend FROM accrued)
             SELECT names.backend, COALESCE(requests, 0), COALESCE(i, 0), COALESCE(o, 0), COALESCE(unsure, 0),
               COALESCE(unpriced, 0), COALESCE(opened.c, 0),

@@ -3,20 +3,23 @@ by their windows; into the series as it accrues, into the ledger as it happens."
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 
-from gateway.backends.usage import Usage
+from gateway.backends.usage import MISSING, Usage
 from gateway.economics.money import NanoUsd
 from gateway.economics.prices import AmortizedCost, CostModel, PerTokenCost, ProvisionedCost, TokenRate, WindowCost
-from gateway.economics.windows import WindowMeter, WindowView
+from gateway.economics.windows import CopyState, WindowMeter, WindowView
 from gateway.metering.ledger import Ledger
-from gateway.metering.records import AccrualRecord, Attempt, OperationRecord, WindowRecord
+from gateway.metering.records import AccrualRecord, Attempt, CopyRecord, OperationRecord, WindowRecord
 from gateway.metering.series import Series
 
-ACCRUAL_ROW_SECONDS = 3600.0
-"""A new row of accrued cost is begun this often: how finely a report can ask."""
+ACCRUAL_ROW_SECONDS = 60.0
+"""A new row of accrued cost is begun this often: within a row, a report takes the cost to be even."""
+
+logger = logging.getLogger(__name__)
 
 
 class _Accrual:
@@ -26,11 +29,13 @@ class _Accrual:
         self.rate = nanousd_per_second
         self.row_since = now
         self.row_nanousd = 0
+        self._since = now
+        self._nanousd = 0
 
     def due(self, now: float) -> NanoUsd:
-        """n$ since the last call of this."""
-        total = int(self.rate * Fraction(now - self.row_since))
-        added = max(0, total - self.row_nanousd)
+        """n$ since the last call of this. Counted from the start, so that rows lose no fractions."""
+        added = max(0, int(self.rate * Fraction(now - self._since)) - self._nanousd)
+        self._nanousd += added
         self.row_nanousd += added
         return added
 
@@ -63,6 +68,9 @@ class Meter:
         self._wall_offset = wall() - now
         self._windows = {name: WindowMeter(cost) for name, cost in costs.items() if isinstance(cost, WindowCost)}
         self._window_accrued = dict.fromkeys(self._windows, 0)
+        self._origins: dict[tuple[str, int], tuple[str, int]] = {}
+        """Of restored copies: the run and the number they go by in the ledger."""
+        self._written: dict[str, dict[int, CopyState]] = {name: {} for name in self._windows}
         self._accruals: dict[str, _Accrual] = {}
         for name, cost in costs.items():
             rate = cost.nanousd_per_second if isinstance(cost, AmortizedCost | ProvisionedCost) else None
@@ -80,6 +88,7 @@ class Meter:
         if meter is None:
             return None
         copy = meter.call_began(sent_at)
+        # With the call, not with the next tick: a gateway that is killed must know the copy, and its last call.
         self._book_windows(backend, meter, now)
         return copy
 
@@ -101,9 +110,20 @@ class Meter:
                 return 0
 
     def attempt_ended(self, alias: str, attempt: Attempt, usage: Usage) -> None:
-        """Books an attempt: `attempt.nanousd` is what `price` said."""
+        """Books an attempt: `attempt.nanousd` is what `price` said. The ledger first: it has the attempt whatever the
+        series make of it.
+
+        Token counts below 0 are the caller's mistake: they are in the ledger as given, and in no counter."""
+        if self._ledger is not None:
+            self._ledger.put(attempt)
         backend, cost = attempt.backend, self._costs.get(attempt.backend)
-        self._series.attempt(backend, alias, attempt.outcome, usage)
+        if min(usage.input_tokens, usage.output_tokens) < 0 or (attempt.nanousd or 0) < 0:
+            logger.error(
+                "attempt %s of %s counts below 0, and is in no counter: %s", attempt.operation_id, backend, usage
+            )
+            self._series.attempt(backend, alias, attempt.outcome, MISSING)
+            return
+        self._series.attempt(backend, alias, attempt.outcome, usage, billable=_may_be_billed(attempt))
         if attempt.nanousd is None:
             self._series.unpriced(backend, alias, usage.input_tokens + usage.output_tokens)
         elif attempt.nanousd and cost is not None:
@@ -112,13 +132,11 @@ class Meter:
             if other != backend:
                 elsewhere = rate.price(usage.input_tokens, usage.output_tokens)
                 self._series.counterfactual(backend, other, elsewhere)
-        if self._ledger is not None:
-            self._ledger.put(attempt)
 
     def operation_ended(self, record: OperationRecord) -> None:
-        self._series.operation(record.backend, record.alias, record.outcome, record.seconds)
         if self._ledger is not None:
             self._ledger.put(record)
+        self._series.operation(record.backend, record.alias, record.outcome, record.seconds)
 
     # -- what time does -----------------------------------------------------------------------------------------------
 
@@ -149,27 +167,65 @@ class Meter:
         meter = self._windows.get(backend)
         return None if meter is None else meter.view(now)
 
-    def restore_window(self, backend: str, first_call: float, last_call: float, booked: int, now: float) -> None:
-        """A copy that the ledger of an earlier run says may still be up (wall-clock seconds)."""
+    def restore_window(
+        self,
+        backend: str,
+        first_call: float,
+        last_call: float,
+        booked: int,
+        now: float,
+        *,
+        origin: tuple[str, int] | None = None,
+        numbers: Iterable[int] = (),
+    ) -> None:
+        """A copy that the ledger of an earlier run knows (wall-clock seconds). It may be up, or have opened windows
+        since. `origin`: the run and the number it goes by there; `numbers`: which of its windows are booked.
+
+        Of windows that are open, what had passed by now is the earlier run's; the series go on with the rest."""
         meter = self._windows.get(backend)
-        if meter is not None:
-            meter.restore(first_call - self._wall_offset, last_call - self._wall_offset, booked)
-            self._book_windows(backend, meter, now)
+        if meter is None:
+            return
+        before = meter.accrued(now)
+        copy = meter.restore(first_call - self._wall_offset, last_call - self._wall_offset, booked, numbers)
+        self._window_accrued[backend] += meter.accrued(now) - before
+        if origin is not None:
+            self._origins[backend, copy] = origin
+        self._book_windows(backend, meter, now)
 
     def _book_windows(self, backend: str, meter: WindowMeter, now: float) -> None:
         opened = meter.advance(now)
-        if not opened:
-            return
-        self._series.windows(backend, len(opened))
+        if opened:
+            self._series.windows(backend, len(opened))
         if self._ledger is None:
             return
         for window in opened:
             self._ledger.put(
                 WindowRecord(
-                    self._run, backend, window.copy, window.number, self.wall(window.opened_at),
+                    *self._origin(backend, window.copy), window.number, self.wall(window.opened_at),
                     self.wall(window.ends_at), window.nanousd,
                 )
             )  # fmt: skip
+        written, copies = self._written[backend], meter.copies()
+        for state in copies:
+            known = written.get(state.copy)
+            if known == state:
+                continue
+            first, last = self.wall(state.first_call), self.wall(state.last_call)
+            self._ledger.put(CopyRecord(*self._origin(backend, state.copy), first, last, state.booked))
+            for merged in state.merged[len(known.merged) if known else 0 :]:
+                self._ledger.put(CopyRecord(*self._origin(backend, merged), first, last, 0))
+        self._written[backend] = {state.copy: state for state in copies}
+
+    def _origin(self, backend: str, copy: int) -> tuple[str, str, int]:
+        """What a copy goes by in the ledger."""
+        run, number = self._origins.get((backend, copy), (self._run, copy))
+        return run, backend, number
+
+
+def _may_be_billed(attempt: Attempt) -> bool:
+    """Refused before its first byte, an attempt costs nothing. `nanousd` None: it may, and nobody told how much."""
+    answered = attempt.outcome in ("ok", "cancelled", "timeout") or attempt.ttft_seconds is not None
+    return answered or attempt.nanousd is None
 
 
 def _rate_elsewhere(cost: CostModel | None, tokens_per_second: float) -> TokenRate | None:

@@ -62,12 +62,25 @@ class WindowRecord(msgspec.Struct, frozen=True):
     """One billed window of one copy of an imported model, whole, written when it opens."""
 
     run: str
+    """The run that saw the copy first: a copy keeps its name over restarts."""
     backend: str
     copy: int
     number: int
     opened_at: float
     ends_at: float
     nanousd: NanoUsd
+
+
+class CopyRecord(msgspec.Struct, frozen=True):
+    """A copy of an imported model as it stands: what a later run must know of it. `origin_run` and `copy` are what its
+    windows go by, in whichever run they opened. `booked` 0: it turned out to be part of another copy."""
+
+    origin_run: str
+    backend: str
+    copy: int
+    first_call: float
+    last_call: float
+    booked: int
 
 
 class AccrualRecord(msgspec.Struct, frozen=True):
@@ -82,4 +95,4 @@ class AccrualRecord(msgspec.Struct, frozen=True):
     nanousd: NanoUsd
 
 
-Record: TypeAlias = Attempt | OperationRecord | WindowRecord | AccrualRecord
+Record: TypeAlias = Attempt | OperationRecord | WindowRecord | CopyRecord | AccrualRecord

@@ -1,8 +1,7 @@
-"""After a restart: billing windows that an earlier run opened may still be paid. The ledger remembers them."""
+"""After a restart: billing windows that an earlier run opened may still be paid. The ledger remembers their copies."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,32 +11,38 @@ from gateway.policy.schema import BackendSettings
 
 
 def restore_windows(meter: Meter, path: Path, backends: Mapping[str, BackendSettings], now: float) -> int:
-    """Tells the meter of copies that may still be up. Returns how many.
-
-    A copy's last call is not in the ledger; the backend's last answered attempt stands for it."""
+    """Tells the meter of copies that may still be up, that have a window still open, or that opened windows while no
+    gateway ran. Returns how many."""
+    wall = meter.wall(now)
     restored = 0
     with reading(path) as connection:
         for backend, settings in backends.items():
             if settings.cost is None or settings.cost.kind != "window":
                 continue
-            idle = float(settings.cost.idle_minutes) * 60
-            last = _last_call(connection, backend)
-            if last is None or last + idle < meter.wall(now):
-                continue
+            cost = settings.cost.model()
+            # The last test: a copy that outlived its last booked window has opened more since. A millisecond of
+            # tolerance, because sums of wall-clock times are only exact to a fraction of a microsecond.
             rows = connection.execute(
-                "SELECT MIN(opened_at), MAX(number) FROM windows WHERE backend = ? GROUP BY run, copy "
-                "HAVING MAX(ends_at) >= ?",
-                (backend, last),
-            ).fetchall()
-            for first_call, booked in rows:
-                meter.restore_window(backend, first_call, max(last, first_call), booked, now)
+                """
+                SELECT origin_run, copy, first_call, last_call, booked FROM copies AS c
+                WHERE backend = :backend AND booked > 0 AND (
+                  last_call + :idle > :now
+                  OR EXISTS (SELECT 1 FROM windows AS w WHERE w.run = c.origin_run AND w.backend = c.backend
+                    AND w.copy = c.copy AND w.ends_at > :now)
+                  OR (:tail AND last_call + :idle > first_call + booked * :length + 1e-3))
+                ORDER BY first_call, copy
+                """,
+                {
+                    "backend": backend, "now": wall, "idle": float(cost.idle_seconds),
+                    "length": float(cost.window_seconds), "tail": cost.idle_tail_billed,
+                },
+            ).fetchall()  # fmt: skip
+            for run, copy, first_call, last_call, booked in rows:
+                numbers = connection.execute(
+                    "SELECT number FROM windows WHERE run = ? AND backend = ? AND copy = ?", (run, backend, copy)
+                ).fetchall()
+                meter.restore_window(
+                    backend, first_call, last_call, booked, now, origin=(run, copy), numbers=[n for (n,) in numbers]
+                )
                 restored += 1
     return restored
-
-
-def _last_call(connection: sqlite3.Connection, backend: str) -> float | None:
-    row = connection.execute(
-        "SELECT MAX(started_at) FROM attempts WHERE backend = ? AND (outcome = 'ok' OR ttft_seconds IS NOT NULL)",
-        (backend,),
-    ).fetchone()
-    return None if row is None else row[0]

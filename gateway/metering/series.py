@@ -83,7 +83,7 @@ class Series:
             ["backend", "model", "token_type"], [(*p, t) for p, t in product(pairs, ("input", "output"))],
         )  # fmt: skip
         self._usage = counter(
-            "usage_total", "Attempts by how surely their token counts are known.",
+            "usage_total", "Attempts that may be billed, by how surely their token counts are known.",
             ["backend", "certainty"], product(backends, ("exact", "estimated", "missing")),
         )  # fmt: skip
         self._cost = counter(
@@ -153,9 +153,11 @@ class Series:
             registry=registry,
         )  # fmt: skip
 
-    def attempt(self, backend: str, model: str, outcome: Outcome, usage: Usage) -> None:
+    def attempt(self, backend: str, model: str, outcome: Outcome, usage: Usage, *, billable: bool = True) -> None:
+        """`billable` False: nobody will ask money for it, so that nothing is missing where it says no usage."""
         self._attempts[backend, model, outcome].inc()
-        self._usage[backend, usage.certainty].inc()
+        if billable or usage.certainty != "missing":
+            self._usage[backend, usage.certainty].inc()
         self._tokens[backend, model, "input"].inc(usage.input_tokens)
         self._tokens[backend, model, "output"].inc(usage.output_tokens)
 

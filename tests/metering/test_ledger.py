@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -83,6 +84,50 @@ def test_a_locked_file_delays_records_but_loses_none(tmp_path: Path) -> None:
     holder.close()
     ledger.close()
     assert books(ledger.path)[0].requests == 1
+
+
+@pytest.mark.parametrize("bad", [{"input_tokens": 2**63}, {"model": "\ud83d"}, {"seconds": None}, {"status": object()}])
+def test_a_record_that_no_file_would_take_is_said_and_holds_up_no_other(tmp_path: Path, bad: dict[str, object]) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite3", flush_seconds=0.01)
+    ledger.put(attempt(1))
+    ledger.put(attempt(2, **bad))
+    ledger.put(attempt(3))
+    assert (ledger.flush(), ledger.writing) == (False, False)
+    assert "cannot be written" in (ledger.failure or "")
+    ledger.put(attempt(4))
+    assert (ledger.flush(), ledger.writing) == (True, True)
+    assert ledger.lost == 1
+    ledger.close()
+    assert (ledger.flush(), ledger.writing) == (False, False)
+    assert books(ledger.path)[0].requests == 3
+
+
+def test_while_the_file_cannot_be_written_flush_says_so_and_close_tries_again(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite3", flush_seconds=0.01)
+    with sqlite3.connect(ledger.path, isolation_level=None) as holder:
+        holder.execute("ALTER TABLE attempts RENAME TO elsewhere")  # as a full disk would: an error at once
+        ledger.put(attempt(1))
+        assert not ledger.flush()
+        assert not ledger.writing
+        mend = threading.Timer(
+            0.3, lambda: sqlite3.connect(ledger.path).execute("ALTER TABLE elsewhere RENAME TO attempts")
+        )
+        mend.start()
+        ledger.close()
+        mend.join()
+    holder.close()
+    assert ledger.lost == 0
+    assert books(ledger.path)[0].requests == 1
+
+
+def test_of_a_row_that_began_before_only_the_share_since_counts(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite3")
+    ledger.put(AccrualRecord("r", "box", "amortized", 1000.0, 1060.0, 6_001))
+    ledger.put(AccrualRecord("r", "box", "amortized", 1060.0, 1070.0, 1_000))
+    ledger.close()
+    for since, nanousd in ((0.0, 7_001), (1000.0, 7_001), (1030.0, 4_000), (1059.0, 1_100), (1065.0, 500)):
+        assert [row.nanousd for row in books(ledger.path, since)] == [nanousd], since
+    assert books(ledger.path, 1070.0) == []
 
 
 WRITER = """

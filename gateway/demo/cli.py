@@ -8,7 +8,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 PLAIN_WIDTH = 120
-"""Columns of the tables where no terminal says how wide it is."""
+"""Columns where no terminal says how wide it is."""
 
 
 def demo(
@@ -28,19 +28,31 @@ def demo(
         ),
     ] = 1.6,
     box: Annotated[
-        str, typer.Option(help="vllm, generator (simulated), or auto: vLLM where it can be installed.")
+        str,
+        typer.Option(help="What serves the box: vllm, generator (simulated), or auto: vLLM where it can be installed."),
     ] = "auto",
     home: Annotated[
-        Path, typer.Option(envvar="CROSSOVER_HOME", help="Folder for all that is installed and made.")
+        Path,
+        typer.Option(
+            envvar="CROSSOVER_HOME", help="Folder for all that is installed and made, relative to the working folder."
+        ),
     ] = Path(".crossover"),
 ) -> None:
     """Run the whole product here: vLLM on the CPU, a Bedrock stand-in, the gateway, and real traffic through it."""
     import msgspec
     from rich.console import Console
+    from rich.markup import escape
 
+    try:
+        from gateway.demo.run import DemoSettings, Outcome, run
+    except ModuleNotFoundError as error:
+        if error.name != "openai":
+            raise
+        typer.echo("the demo needs the openai package: install crossover[demo]", err=True)
+        raise typer.Exit(1) from None
     from gateway.demo.children import PartFailedError
     from gateway.demo.local_box import BoxChoice
-    from gateway.demo.run import DemoSettings, Outcome, run
+    from gateway.sandbox.home import HomeError
     from gateway.sandbox.vllm.environment import EnvironmentFailedError
     from gateway.sandbox.vllm.prepare import PreparationFailedError
     from gateway.sandbox.vllm.server import VllmFailedError
@@ -62,8 +74,11 @@ def demo(
     except KeyboardInterrupt:
         console.print("\nstopped: every part has ended")
         raise typer.Exit(130) from None
-    except (PartFailedError, EnvironmentFailedError, PreparationFailedError, VllmFailedError) as error:
-        console.print(f"[bold red]the demo ended:[/] {error}", highlight=False)
+    except (
+        PartFailedError, HomeError, EnvironmentFailedError, PreparationFailedError, VllmFailedError, OSError,
+    ) as error:  # fmt: skip
+        # Escaped: a line of a log may look like markup.
+        console.print(f"[bold red]the demo ended:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     if outcome.differences or outcome.failed:
         raise typer.Exit(1)

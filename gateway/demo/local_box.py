@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import aiohttp
 from rich.console import Console
+from rich.markup import escape
 
 from gateway.demo.children import Child, wait_for_port
 from gateway.demo.stages import Stages
@@ -129,7 +130,7 @@ def open_box(wanted: BoxChoice, home: Path, stages: Stages, console: Console) ->
     except EnvironmentFailedError as error:
         if wanted == "vllm":
             raise
-        console.print(f"[yellow]vLLM cannot be installed here:[/] {error}", highlight=False)
+        console.print(f"[yellow]vLLM cannot be installed here:[/] {escape(str(error))}", highlight=False)
         console.print("[yellow]The box is the sandbox's small generator instead: SIMULATED text and speed.[/]")
         return GeneratorBox(home)
     stages.seconds.update({f"prepare {name}": seconds for name, seconds in prepared.seconds.items()})

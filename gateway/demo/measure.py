@@ -24,7 +24,7 @@ class BoxSpeed:
 
 
 async def measure_box(base_url: str, model: str) -> BoxSpeed:
-    """About ten seconds on two cores. One short answer first, which is not counted: it loads the adapter."""
+    """About eight seconds on two cores. One short answer first, which is not counted: it loads the adapter."""
     async with openai.AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0, timeout=120) as client:
 
         async def tokens_of(number: int, count: int) -> int:

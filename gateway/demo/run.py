@@ -17,6 +17,7 @@ import aiohttp
 import yaml
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 
 from gateway.demo import screen
 from gateway.demo.children import Child, PartFailedError, wait_for_port
@@ -33,6 +34,7 @@ from gateway.policy.paths import serving_paths
 from gateway.policy.schema import Policy
 from gateway.sandbox.bedrock.reconcile import differences
 from gateway.sandbox.bedrock.settings import TextSettings
+from gateway.sandbox.home import require_home
 from gateway.sandbox.hosting import free_port
 
 POLICY = Path(__file__).parents[2] / "policies" / "demo.yaml"
@@ -94,7 +96,11 @@ def run(settings: DemoSettings, console: Console, show: Callable[[Outcome], None
     """Everything; `show` is called after the traffic. Returns then with `once`, else runs until it is interrupted
     (KeyboardInterrupt).
 
-    Raises `PartFailedError` and the errors of preparing vLLM. However it ends, no process of it is left."""
+    Raises `PartFailedError`, `HomeError` and the errors of preparing vLLM. However it ends, no process of it is
+    left."""
+    if not POLICY.exists():
+        raise PartFailedError(f"{POLICY} is missing: run the demo from a checkout of the project, which carries it")
+    require_home(settings.home)
     signal.signal(signal.SIGTERM, _as_interrupt)
     signal.signal(signal.SIGHUP, _as_interrupt)
     stages = Stages(console)
@@ -253,7 +259,8 @@ class _Demo:
                     last = time.monotonic()
                     served = ", ".join(f"{row.name} {row.requests}" for row in rows)
                     self._console.print(
-                        f"    {elapsed:.0f} of {total:.0f} s: {traffic.sent} sent; answered by {served}"
+                        f"    {screen.progress(elapsed, total)}: {traffic.sent} sent; answered by {served}",
+                        markup=False,
                     )
 
     async def _settle(
@@ -284,25 +291,28 @@ class _Demo:
             f"{speed.at_concurrency} at once. Its crossover, at that capacity:", highlight=False,
         )  # fmt: skip
         for sentence in screen.crossover_sentences(outcome.crossovers):
-            console.print(f"  {sentence}", highlight=False)
+            console.print(f"  {sentence}", highlight=False, markup=False)
         if outcome.differences:
             console.print("\n[red]The ledger and the sandbox's bill differ:[/]")
             for line in outcome.differences:
-                console.print(f"  {line}", highlight=False)
+                console.print(f"  {line}", highlight=False, markup=False)
         else:
             console.print("\n[green]The ledger and the sandbox's bill agree[/] in tokens, windows and nano-dollars.")
         for error in sorted({a.error for a in traffic.answers if a.error is not None}):
-            console.print(f"[red]failed:[/] {error}", highlight=False)
+            console.print(f"[red]failed:[/] {escape(error)}", highlight=False)
 
     # -- watching the parts ----------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         """Raises when a part has ended."""
         while True:
-            for child in self._children:
-                child.check()
-            self._box.check()
+            self._check_parts()
             await asyncio.sleep(0.25)
+
+    def _check_parts(self) -> None:
+        for child in self._children:
+            child.check()
+        self._box.check()
 
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:
@@ -317,6 +327,12 @@ class _Demo:
             if watcher.done() and not watcher.cancelled():
                 task.uncancel()
                 watcher.result()  # raises why
+            raise
+        except aiohttp.ClientError:
+            # Perhaps the first news of a part that has just died: the part's own last words say more.
+            watcher.cancel()
+            await asyncio.sleep(0.5)
+            self._check_parts()
             raise
         finally:
             watcher.cancel()

@@ -1,4 +1,7 @@
-"""What the demo shows: the live table while traffic flows, and the account at the end."""
+"""What the demo shows: the live table while traffic flows, and the account at the end.
+
+Both fit a terminal of 80 columns with every number whole.
+"""
 
 from __future__ import annotations
 
@@ -13,76 +16,97 @@ from rich.text import Text
 from gateway.demo.load import Traffic
 from gateway.demo.summary import CrossoverRow, PathRow
 
+SIMULATED_MARK = "†"
+BAR_COLUMNS = 20
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    """The first column is a path's name, which may fold; the others are numbers, which may not."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column(columns[0], overflow="fold")
+    for column in columns[1:]:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
 
 def _name(name: str, simulated: bool) -> Text:
     text = Text(name, style="bold")
     if simulated:
-        text.append(" simulated", style="yellow")
+        text.append(f" {SIMULATED_MARK}", style="yellow")
     return text
+
+
+def _legend(rows: Sequence[PathRow]) -> list[Text]:
+    simulated = [row.name for row in rows if row.simulated]
+    return [Text(f"{SIMULATED_MARK} simulated: {', '.join(simulated)}", style="yellow")] if simulated else []
 
 
 def _usd_per_1m(row: PathRow) -> str:
     return "-" if row.usd_per_1m_tokens is None else f"${row.usd_per_1m_tokens:,.2f}"
 
 
+def _ttft(row: PathRow) -> str:
+    return "-" if row.ttft_seconds is None else f"{row.ttft_seconds:.2f} s"
+
+
+def progress(elapsed: float, total: float) -> str:
+    """Seconds of the traffic that have passed; after its planned end, what is waited for."""
+    return f"{elapsed:.0f} of {total:.0f} s" if elapsed <= total else "waiting for the last answers"
+
+
 def live(
     traffic: Traffic, rows: Sequence[PathRow], states: Mapping[str, Mapping[str, Any]], elapsed: float, total: float
 ) -> RenderableType:
     """The table while requests are under way. `states`: `/health/backends` by name."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column, justify in (
-        ("path", "left"), ("in flight", "right"), ("answered", "right"), ("tokens out", "right"), ("cost", "right"),
-        ("$ per 1M out", "right"), ("TTFT p50", "right"), ("state", "left"),
-    ):  # fmt: skip
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    table = _table("path", "now", "done", "out", "cost", "$ per 1M", "TTFT", "state")
+    table.columns[-1].justify = "left"
     for row in rows:
         state = states.get(row.name, {})
         table.add_row(
             _name(row.name, row.simulated), str(state.get("in_flight", 0)), str(row.requests), f"{row.output_tokens:,}",
-            f"${row.usd:.6f}", _usd_per_1m(row), "-" if row.ttft_seconds is None else f"{row.ttft_seconds:.2f} s",
-            _state_in_words(state),
+            f"${row.usd:.6f}", _usd_per_1m(row), _ttft(row), state_in_words(state, row.owned),
         )  # fmt: skip
-    bar = ProgressBar(total=total, completed=min(elapsed, total), width=40)
+    bar = ProgressBar(total=total, completed=min(elapsed, total), width=BAR_COLUMNS)
     errors = sum(answer.error is not None for answer in traffic.answers)
-    words = f" {elapsed:4.0f} of {total:.0f} s   {traffic.sent} sent, {len(traffic.answers)} answered"
+    words = f" {progress(elapsed, total)}   {traffic.sent} sent, {len(traffic.answers)} answered"
     head = Table.grid()
     head.add_row(bar, Text(words + (f", {errors} failed" if errors else "")))
-    return Group(head, Text(), table)
+    return Group(head, Text(), table, *_legend(rows))
 
 
-def _state_in_words(state: Mapping[str, Any]) -> str:
+def state_in_words(state: Mapping[str, Any], owned: bool) -> str:
+    """In 15 columns or fewer. What is billed by the token has no capacity that it could be a share of."""
     if not state.get("up", True):
         return "down"
     window = state.get("window")
     if window is not None:
         if window["copies"]:
-            return f"window open, {window['seconds_left']:.0f} s paid"
+            return f"{window['seconds_left']:.0f} s paid"
         restoring = state.get("restoring_seconds")
-        return f"cold start, {restoring:.1f} s to go" if restoring else "cold, costs nothing"
+        return f"starting, {restoring:.1f} s" if restoring else "cold, no charge"
     utilization = state.get("utilization")
-    return "" if utilization is None else f"{utilization:.0%} of its capacity"
+    return f"{utilization:.0%} of capacity" if owned and utilization is not None else ""
 
 
-def account(rows: Sequence[PathRow], in_time: Mapping[str, float | None], seconds: float) -> Table:
+def account(rows: Sequence[PathRow], in_time: Mapping[str, float | None], seconds: float) -> RenderableType:
     """The final table: what each path served and cost."""
-    table = Table(
-        title=f"What {seconds:.0f} s of traffic cost on each path", title_justify="left", header_style="bold",
-        caption="$ per 1M: all the dollars a path cost from the gateway's start to the end, over output tokens "
-        "(reservation basis). The box is paid busy or idle; windows are paid whole.", caption_justify="left",
+    table = _table(
+        "path", "req", "in", "out", "win", "cost", "$ per 1M", "TTFT", "in time",
+        title=f"What {seconds:.0f} s of traffic cost on each path",
     )  # fmt: skip
-    for column, justify in (
-        ("path", "left"), ("requests", "right"), ("tokens in", "right"), ("tokens out", "right"), ("windows", "right"),
-        ("cost", "right"), ("$ per 1M out", "right"), ("TTFT p50", "right"), ("in time", "right"),
-    ):  # fmt: skip
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         share = in_time.get(row.name)
         table.add_row(
             _name(row.name, row.simulated), str(row.requests), f"{row.input_tokens:,}", f"{row.output_tokens:,}",
-            str(row.windows) if row.windows else "", f"${row.usd:.6f}", _usd_per_1m(row),
-            "-" if row.ttft_seconds is None else f"{row.ttft_seconds:.2f} s", "-" if share is None else f"{share:.0%}",
+            str(row.windows) if row.windows else "", f"${row.usd:.6f}", _usd_per_1m(row), _ttft(row),
+            "-" if share is None else f"{share:.0%}",
         )  # fmt: skip
-    return table
+    words = (
+        "req: requests; in, out: tokens; win: paid windows; TTFT: median of the streams. $ per 1M: all the dollars "
+        "a path cost from the gateway's start to the end, over 1M output tokens (reservation basis). The box is paid "
+        "busy or idle; windows are paid whole."
+    )
+    return Group(table, *_legend(rows), Text(words, style="dim"))
 
 
 def crossover_sentences(crossovers: Sequence[CrossoverRow]) -> list[str]:

@@ -21,6 +21,8 @@ class PathRow:
 
     name: str
     simulated: bool
+    owned: bool
+    """Paid busy or idle, so that its utilization means something."""
     requests: int
     input_tokens: int
     output_tokens: int
@@ -60,6 +62,7 @@ def path_rows(
             PathRow(
                 path.name,
                 path.simulated,
+                isinstance(path.cost, AmortizedCost),
                 book.get("requests", 0),
                 book.get("input_tokens", 0),
                 book.get("output_tokens", 0),

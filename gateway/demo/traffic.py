@@ -12,7 +12,7 @@ from pathlib import Path
 DATA = Path(__file__).parent / "data"
 MAX_OUTPUT_TOKENS = 48
 TUNED_OF_FIVE = 3
-"""Three requests in five ask the tuned model, as in the routing problem's traces."""
+"""Three requests in five ask the tuned model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,7 @@ def arrivals() -> list[float]:
 def plan(times: Sequence[float], seconds: float, requests_per_second: float) -> list[Planned]:
     """A stretch of `seconds`, thinned evenly to about `requests_per_second`.
 
-    The busiest minute's shape is kept: every n-th of the recorded requests, at its own time. One in four is not
-    streamed."""
+    The recorded shape is kept: every n-th of the recorded requests, at its own time. One in four is not streamed."""
     recorded = [time for time in times if time < seconds]
     if not recorded:
         return []

@@ -40,3 +40,13 @@ class ServerSettings(Settings):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
     body_timeout_seconds: PositiveFloat = 30.0
     drain_seconds: Annotated[float, Field(ge=0)] = Field(20.0, description="time that running answers get at shutdown")
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        port, host, metrics_port, metrics_host = (
+            given.get(name, cls.model_fields[name].default) for name in ("port", "host", "metrics_port", "metrics_host")
+        )
+        anywhere = "0.0.0.0", "::"  # noqa: S104  compared, not bound
+        same_host = host == metrics_host or host in anywhere or metrics_host in anywhere
+        if port == metrics_port and port != 0 and same_host:
+            yield f"port and metrics_port are both {port} on the same host: give each its own"

@@ -6,7 +6,9 @@ about what it cannot judge.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,8 @@ from urllib.parse import urlsplit
 
 from gateway.policy.problem import PathInPolicy
 from gateway.policy.walk import closest
+
+URL_SETTINGS = ("base_url", "endpoint_url", "metrics_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ def check_sections(data: Any, environ: Mapping[str, str], *, environment: bool =
     """Every check. `environment` False: the variables that keys name are not looked up."""
     yield from _aliases(data)
     yield from _keys(data, environ, environment)
+    yield from _shared_keys(data, environ)
+    yield from _passwords_in_urls(data)
     yield from _cleartext_tokens(data, environ)
     yield from _open_door(data)
 
@@ -119,6 +125,49 @@ def _keys(data: Any, environ: Mapping[str, str], environment: bool) -> Iterator[
                     f"the environment variable {variable} is {state}",
                     "set it to the key, or give the key's sha256 (`crossover policy hash-key` makes it)",
                 )
+
+
+def _shared_keys(data: Any, environ: Mapping[str, str]) -> Iterator[Broken]:
+    """One secret under two names: the gateway could not tell who asks, nor an owner from an application."""
+    seen: dict[str, PathInPolicy] = {}
+    for section in ("keys", "admin_keys"):
+        entries = _get(_get(data, "auth"), section)
+        for index, key in enumerate(entries if isinstance(entries, list) else []):
+            digest, variable = _get(key, "sha256"), _get(key, "env")
+            field = "sha256"
+            if isinstance(variable, str) and environ.get(variable):
+                digest, field = hashlib.sha256(environ[variable].encode()).hexdigest(), "env"
+            if not isinstance(digest, str):
+                continue
+            if digest in seen:
+                first = seen[digest]
+                yield Broken(
+                    ("auth", section, index, field),
+                    f"the same key as auth.{first[1]}[{first[2]}]",
+                    "give each its own: it tells who asks, and an owner from an application",
+                )
+            seen.setdefault(digest, ("auth", section, index))
+
+
+def _passwords_in_urls(data: Any) -> Iterator[Broken]:
+    for name, backend in _mapping(data, "backends").items():
+        for key in URL_SETTINGS:
+            if has_userinfo(_get(backend, key)):
+                yield Broken(
+                    ("backends", name, key),
+                    "holds a user name or password before an @",
+                    "use api_key" if key == "base_url" else "take it out: api_key and credentials are for secrets",
+                )
+
+
+def has_userinfo(url: Any) -> bool:
+    """Whether `user:password@` stands before the host; also where the password holds a / of its own."""
+    if not isinstance(url, str) or "@" not in url:
+        return False
+    rest = url.rpartition("://")[2] if url.count("://") == 1 else url
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    port = authority.rpartition(":")[2] if ":" in authority and not authority.endswith("]") else "0"
+    return "@" in authority or not port.isdigit()
 
 
 def _cleartext_tokens(data: Any, environ: Mapping[str, str]) -> Iterator[Broken]:

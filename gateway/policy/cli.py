@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,15 +24,19 @@ IgnoreUnset = Annotated[
 @app.command()
 def check(file: File, as_json: AsJson = False, ignore_unset: IgnoreUnset = False) -> None:
     """Say everything that is wrong with a policy, with file and line. Exits 2 when anything is."""
+    from gateway.policy.notes import notes
+
     policy = _load(file, as_json, ignore_unset)
     aliases, backends = list(policy.aliases), list(policy.backends)
     if as_json:
         found = {"ok": True, "fingerprint": policy.fingerprint(), "backends": backends, "aliases": aliases}
-        typer.echo(json.dumps({"file": str(file), **found, "errors": []}))
+        typer.echo(json.dumps({"file": str(file), **found, "notes": notes(policy), "errors": []}))
     else:
         typer.echo(f"{file}: ok ({policy.fingerprint()})")
         typer.echo(f"  backends: {', '.join(backends)}")
         typer.echo(f"  aliases:  {', '.join(aliases) or 'none: nothing is served'}")
+        for note in notes(policy):
+            typer.echo(f"  note: {note}")
 
 
 @app.command()
@@ -61,9 +63,20 @@ def show(file: File, as_json: AsJson = False, ignore_unset: IgnoreUnset = False)
 
 
 @app.command()
-def hash_key(as_json: AsJson = False) -> None:
-    """Print the SHA-256 of the key on standard input; without one, make a key and print both."""
-    given = "" if sys.stdin.isatty() else sys.stdin.readline().strip()
+def hash_key(
+    as_json: AsJson = False,
+    new: Annotated[bool, typer.Option("--new", help="Make a key, whatever standard input is.")] = False,
+) -> None:
+    """Print the SHA-256 of the key on standard input; at a terminal, make a key and print both."""
+    import hashlib
+    import secrets
+
+    piped = not new and not sys.stdin.isatty()
+    given = sys.stdin.readline().strip() if piped else ""
+    if piped and not given:
+        # An unset variable in `echo $KEY | ...`: a new key here would be one that nobody sees.
+        typer.echo("standard input holds no key: pipe one in, or ask for a new one with --new", err=True)
+        raise typer.Exit(2)
     key = given or "xo-" + secrets.token_urlsafe(32)
     digest = hashlib.sha256(key.encode()).hexdigest()
     # A key that was given is not echoed: the screen and the shell's history are not where it belongs.

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gateway.economics.prices import CostKind
 from gateway.policy.base import RULE_ERROR, Settings
-from gateway.policy.checks import check_sections
+from gateway.policy.checks import URL_SETTINGS, check_sections
 from gateway.policy.document import Document, read_document
 from gateway.policy.problem import PathInPolicy, PolicyError, Problem
 from gateway.policy.schema import Policy
@@ -189,7 +189,8 @@ def _shown(document: Document, path: PathInPolicy) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        clean = re.sub(r"//[^/@\s]*@", "//***@", value)
+        # Greedy: a password may hold a / or an @ of its own.
+        clean = re.sub(r"^\S*@" if path[-1:] and path[-1] in URL_SETTINGS else r"//\S*@", "***@", value)
         return repr(clean if len(clean) <= 80 else clean[:77] + "...")
     return str(value).lower() if isinstance(value, bool) else str(value)[:80]
 

@@ -36,7 +36,7 @@ def _mask(value: Any, key: str) -> Any:
     if isinstance(value, list):
         return [_mask(item, key) for item in value]
     if isinstance(value, str):
-        return MASK if key == "sha256" else re.sub(r"//[^/@\s]*@", f"//{MASK}@", value)
+        return MASK if key == "sha256" else re.sub(r"//\S*@", f"//{MASK}@", value)
     return value
 
 

@@ -39,7 +39,8 @@ def _listen(host: str, port: int) -> socket.socket:
         sock.listen(1024)
     except OSError as error:
         sock.close()
-        raise OSError(error.errno, f"cannot listen on {host}:{port} ({error.strerror}): choose another port") from None
+        # Without its number: str() of an OSError with one begins with "[Errno 98]".
+        raise OSError(f"cannot listen on {host}:{port} ({error.strerror}): choose another port") from None
     return sock
 
 

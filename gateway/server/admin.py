@@ -50,7 +50,11 @@ def admin_routes(core: Core) -> APIRouter:
         if ledger is None:
             raise ApiError(404, "This gateway keeps no ledger (ledger.path in the policy).", code="no_ledger")
         core.meter.tick(core.clock())
-        await asyncio.to_thread(ledger.flush)
+        if not await asyncio.to_thread(ledger.flush):
+            raise ApiError(
+                503, f"The ledger cannot be written now ({ledger.failure}): its totals would be old.",
+                type="server_error", code="ledger_not_written",
+            )  # fmt: skip
         totals = await asyncio.to_thread(books, ledger.path, since)
         return {"run": core.run, "backends": [_row(total) for total in totals]}
 

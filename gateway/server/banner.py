@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from gateway.policy.notes import notes as notes_on
 from gateway.policy.schema import BackendSettings, Policy
 from gateway.server.run import Addresses
 
@@ -29,20 +30,8 @@ def banner(policy: Policy, addresses: Addresses) -> Group:
         ("  API      ", "dim"), f"{addresses.api}\n",
         ("  metrics  ", "dim"), f"{addresses.metrics}\n",
     )  # fmt: skip
-    notes = [Text(note, style="yellow") for note in _notes(policy)]
+    notes = [Text(note, style="yellow") for note in notes_on(policy)]
     return Group(lines, table, *notes)
-
-
-def _notes(policy: Policy) -> list[str]:
-    """What the owner may not have meant."""
-    notes = []
-    if not policy.auth.keys and not policy.auth.open:
-        notes.append("No API key is in the policy (auth.keys), and auth.open is not set: nobody can send a request.")
-    if not policy.auth.admin_keys:
-        notes.append("No admin key is in the policy (auth.admin_keys): the /admin pages are closed to everybody.")
-    if policy.ledger.path is None:
-        notes.append("No ledger (ledger.path): what is served is counted in the metrics, and kept nowhere.")
-    return notes
 
 
 def cost_in_words(settings: BackendSettings) -> str:

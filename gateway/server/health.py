@@ -36,7 +36,7 @@ def health_routes(core: Core) -> APIRouter:
         """Each backend as the router sees it now."""
         now = core.clock()
         fleet = core.fleet.snapshot(now)
-        ledger = None if core.ledger is None else {"writing": core.ledger.writing}
+        ledger = None if core.ledger is None else {"writing": core.ledger.writing, "lost_records": core.ledger.lost}
         return {
             "backends": {
                 name: {

@@ -121,7 +121,7 @@ def test_where_vllm_is_not_wanted_the_generator_serves_and_says_so(demo: Any, tm
     check_account(account)
     assert account["local_engine"] == "generator (simulated)"
     assert account["backends"]["box"]["simulated"] is True
-    assert "box simulated" in running.text()
+    assert "† simulated: box, cmi, bedrock-base" in running.text()
 
 
 def test_ctrl_c_ends_every_part(demo: Any, tmp_path: Path) -> None:

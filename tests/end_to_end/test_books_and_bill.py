@@ -185,3 +185,45 @@ async def test_a_client_that_leaves_mid_stream_ends_the_call_within_100_ms_and_i
         written = entry["cancelled"]["output_tokens"] + entry["completed"]["output_tokens"]
         assert abs(books["bedrock-base"]["output_tokens"] - written) <= 5  # the last event may not have arrived
         assert books["bedrock-base"]["unsure_tokens"] > 0
+
+
+async def test_a_call_that_was_left_before_its_answer_came_has_opened_its_window_all_the_same(
+    start_gateway: Start,
+) -> None:
+    settings = sandbox_settings(tokens_per_second=20, cold_start_seconds=0)
+    with serve_in_thread(settings) as sandbox:
+        gateway = start(start_gateway, sandbox)
+        async with openai.AsyncOpenAI(base_url=gateway.url, api_key=API_KEY, max_retries=0) as client:
+            asking = asyncio.create_task(ask(client, "cmi-chat", "hi", stream=False, most=100))
+            await asyncio.sleep(1.5)
+            asking.cancel()
+        await asyncio.sleep(0.3)
+        books, billed = await asyncio.to_thread(agreed, gateway, sandbox)
+        assert billed["models"][IMPORTED]["cancelled"]["calls"] == 1
+        assert books["cmi"]["windows"] == len(billed["models"][IMPORTED]["windows"]) == 1
+        assert books["cmi"]["nanousd"] == billed["models"][IMPORTED]["total_nanousd"]
+        assert books["cmi"]["unsure_tokens"] > 0
+
+
+async def test_a_cold_start_is_waited_for_no_longer_than_the_ceiling_where_another_backend_can_serve(
+    start_gateway: Start,
+) -> None:
+    with serve_in_thread(sandbox_settings(cold_start_seconds=2000)) as sandbox:
+        backends = cloud(sandbox.url)
+        backends["cmi"]["cost"]["cold_start_seconds"] = 0.5  # as the policy believes; it takes 20 s
+        served = [
+            {"backend": "cmi", "model": IMPORTED},
+            {"backend": "bedrock-base", "model": FOUNDATION, "body": "meta"},
+        ]
+        backends["bedrock-base"]["cost"] = {"kind": "provisioned", "usd_per_unit_hour": 1}
+        backends["cmi"]["cost"] = {"kind": "per_token", "input_usd_per_1m": 0, "output_usd_per_1m": 0}
+        aliases = {"tuned": {"ceiling": {"ttft_seconds": 1.5}, "served_by": served}}
+        gateway = start_gateway(backends=backends, aliases=aliases)
+        async with openai.AsyncOpenAI(base_url=gateway.url, api_key=API_KEY, max_retries=0) as client:
+            began = time.monotonic()
+            response = await client.chat.completions.with_raw_response.create(
+                model="tuned", messages=[{"role": "user", "content": "hi"}], max_tokens=5
+            )
+        assert response.headers["x-crossover-backend"] == "bedrock-base"
+        assert response.headers["x-crossover-reason"] == "fallback"
+        assert time.monotonic() - began < 15

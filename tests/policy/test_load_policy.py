@@ -387,3 +387,62 @@ def test_the_fingerprint_changes_with_a_setting_and_not_with_a_comment() -> None
     assert fingerprint(GOOD) == fingerprint("# a comment\n" + GOOD)
     assert fingerprint(GOOD) != fingerprint(GOOD.replace("200", "201"))
     assert isinstance(parse_policy(GOOD, environ={}), Policy)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "wire: openai\nbase_url: http://user:SECRET@127.0.0.1:8000/v1",
+        "wire: openai\nbase_url: https://SECRET@host/v1",
+        "wire: openai\nbase_url: https://user:SE/CRET@host/v1",
+        "wire: openai\nbase_url: https://user:p@SECRET@host/v1",
+        "wire: openai\nbase_url: user:SECRET@host/v1",
+        "wire: openai\nbase_url: http://host/v1\nmetrics_url: http://user:SECRET@host/metrics",
+        "wire: bedrock\nregion: us-west-2\nendpoint_url: https://user:SECRET@host",
+    ],
+)
+def test_a_url_holds_no_password_and_the_error_does_not_repeat_it(settings: str) -> None:
+    found = problems(backend(settings))
+    assert any("user name or password" in problem.message for problem in found)
+    for problem in found:
+        assert not any(part in str(problem) for part in ("SECRET", "SE/", "CRET"))
+
+
+def test_a_password_that_a_variable_puts_into_a_url_is_refused_too() -> None:
+    problem = only(backend("wire: openai\nbase_url: ${URL}"), {"URL": "http://user:SECRET@host/v1"})
+    assert problem.path == "backends.b.base_url"
+    assert "SECRET" not in str(problem)
+    assert "use api_key" in str(problem)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000/v1", "http://[::1]:8000/v1/@x", "https://host/v1?x=a@b"])
+def test_an_at_sign_behind_the_host_is_no_password(url: str) -> None:
+    assert parse_policy(backend(f"wire: openai\nbase_url: {url}"), environ={}).backends["b"].base_url == url
+
+
+def test_a_key_is_one_applications_or_the_owners_and_not_both() -> None:
+    digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"  # of "secret"
+    auth = f"auth:\n  keys:\n    - {{name: a, sha256: {digest}}}\n  admin_keys:\n    - {{name: b, env: ADMIN}}\n"
+    problem = only(GOOD + auth, {"ADMIN": "secret"})
+    assert problem.path == "auth.admin_keys[0].env"
+    assert "the same key as auth.keys[0]" in problem.message
+    assert digest not in str(problem)
+    parse_policy(GOOD + auth, environ={"ADMIN": "another"})
+
+
+@pytest.mark.parametrize(
+    ("server", "refused"),
+    [
+        ("{port: 9464}", True),
+        ("{port: 7000, metrics_port: 7000}", True),
+        ("{port: 7000, metrics_port: 7000, metrics_host: 0.0.0.0}", True),
+        ("{port: 7000, metrics_port: 7000, metrics_host: 127.0.0.2}", False),
+        ("{port: 0, metrics_port: 0}", False),
+    ],
+)
+def test_the_api_and_the_metrics_need_a_port_each(server: str, refused: bool) -> None:
+    text = f"{GOOD}server: {server}\n"
+    if refused:
+        assert "metrics_port are both" in only(text).message
+    else:
+        parse_policy(text, environ={})

@@ -105,8 +105,8 @@ def test_the_schema_is_json_and_refuses_unknown_settings() -> None:
 
 
 def test_hash_key_makes_a_key_and_its_hash() -> None:
-    made = json.loads(runner.invoke(app, ["hash-key", "--json"], input="").stdout)
-    again = json.loads(runner.invoke(app, ["hash-key", "--json"], input="").stdout)
+    made = json.loads(runner.invoke(app, ["hash-key", "--new", "--json"]).stdout)
+    again = json.loads(runner.invoke(app, ["hash-key", "--new", "--json"]).stdout)
     assert made["key"].startswith("xo-")
     assert made["sha256"] == hashlib.sha256(made["key"].encode()).hexdigest()
     assert made["key"] != again["key"]
@@ -116,3 +116,22 @@ def test_hash_key_hashes_the_key_it_is_given_without_repeating_it() -> None:
     result = runner.invoke(app, ["hash-key"], input="my-key\n")
     assert result.stdout.strip() == "sha256: " + hashlib.sha256(b"my-key").hexdigest()
     assert "my-key" not in result.output
+
+
+def test_hash_key_of_an_empty_pipe_is_an_error_and_makes_no_key() -> None:
+    result = runner.invoke(app, ["hash-key"], input="\n")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "holds no key" in result.stderr
+
+
+def test_check_notes_what_an_owner_may_not_have_meant(good: Path, tmp_path: Path) -> None:
+    result = runner.invoke(app, ["check", str(good)])
+    assert result.exit_code == 0
+    assert "note: No admin key" in result.stdout
+    assert "note: No ledger" in result.stdout
+    assert "No API key" not in result.stdout
+    keyless = tmp_path / "keyless.yaml"
+    keyless.write_text(SETTINGS.partition("auth:")[0])
+    notes = json.loads(runner.invoke(app, ["check", str(keyless), "--json"]).stdout)["notes"]
+    assert any("No API key" in note for note in notes)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.economics.report import as_json, report
 from gateway.policy import load_policy
 from gateway.policy.paths import serving_paths
 from gateway.policy.resolved import masked
+from gateway.report.contents import as_json, report
 
 POLICIES = sorted((Path(__file__).parents[2] / "policies").glob("*.yaml"))
 
@@ -19,7 +19,7 @@ def environment(text: str) -> dict[str, str]:
     """A value for each variable that the file needs."""
     code = re.sub(r"(?m)^\s*#.*$|\s#\s.*$", "", text)
     names = re.findall(r"\$\{([A-Za-z_]\w*)\}", code) + re.findall(r"\benv:\s*([A-Za-z_]\w*)", code)
-    return dict.fromkeys(names, "given-by-the-test")
+    return {name: f"given-by-the-test-as-{name.lower()}" for name in names}
 
 
 def test_there_are_policies() -> None:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.sandbox.bedrock.settings import FoundationSettings, ImportedSettings, ModelSettings, SandboxSettings
+if TYPE_CHECKING:
+    from gateway.sandbox.bedrock.settings import ModelSettings, SandboxSettings
 
 app = typer.Typer(help="A local stand-in for Amazon Bedrock's runtime: true wire, simulated models, its own bill.")
 
 
 @app.callback(invoke_without_command=True)
 def bedrock(
-    settings: Annotated[Path | None, typer.Option(help="YAML or JSON file. None: the shipped three models.")] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(help="YAML or JSON file; without it, three models that are shipped.", show_default=False),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 9100,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 9100,
     time_scale: Annotated[
-        float | None, typer.Option(help="How many times faster windows, idle time and cold starts pass.")
+        float | None,
+        typer.Option(help="How many times faster windows, idle time and cold starts pass.", min=0.001),
     ] = None,
 ) -> None:
     """Run the Bedrock sandbox until Ctrl-C."""
+    import asyncio
+
+    from gateway.sandbox.bedrock.settings import SandboxSettings
+
     try:
         chosen = SandboxSettings.load(settings) if settings else SandboxSettings.default()
         if time_scale is not None:
@@ -39,6 +47,8 @@ def bedrock(
 
 
 async def _run(settings: SandboxSettings, host: str, port: int) -> None:
+    import asyncio
+
     from gateway.sandbox.bedrock.server import serve
 
     stop = asyncio.Event()
@@ -63,6 +73,8 @@ def described(settings: SandboxSettings) -> list[str]:
 
 
 def _describe(model: ModelSettings, settings: SandboxSettings) -> str:
+    from gateway.sandbox.bedrock.settings import FoundationSettings, ImportedSettings
+
     pace = f"{model.tokens_per_second:g} tokens/s after {model.first_token_seconds:g} s"
     if isinstance(model, ImportedSettings):
         scale = settings.time_scale

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json as jsonlib
 import signal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.sandbox.generator.settings import GeneratorSettings
+if TYPE_CHECKING:
+    import asyncio
+
+    from gateway.sandbox.generator.settings import GeneratorSettings
 
 app = typer.Typer(help="A local stand-in for a vLLM server: OpenAI's wire, a real queue, SIMULATED text.")
 
@@ -20,20 +22,24 @@ def generator(
     host: Annotated[str, typer.Option(help="Address to listen on; no key is asked for.")] = "127.0.0.1",
     models: Annotated[str, typer.Option(help="Model names that it answers to, with commas between.")] = "tuned",
     tokens_per_second: Annotated[
-        float, typer.Option(help="Output tokens/s of one stream alone; 0: as fast as possible.")
+        float, typer.Option(help="Output tokens/s of one stream alone; 0: as fast as possible.", min=0)
     ] = 20.0,
     max_tokens_per_second: Annotated[
-        float, typer.Option(help="Output tokens/s of all streams together; 0: a full batch is no slower.")
+        float, typer.Option(help="Output tokens/s of all streams together; 0: a full batch is no slower.", min=0)
     ] = 0.0,
-    max_streams: Annotated[int, typer.Option(help="Streams served at once; the rest wait in line.")] = 64,
-    first_token_seconds: Annotated[float, typer.Option(help="Wait before the first token.")] = 0.0,
+    max_streams: Annotated[int, typer.Option(help="Streams served at once; the rest wait in line.", min=1)] = 64,
+    first_token_seconds: Annotated[float, typer.Option(help="Wait before the first token.", min=0)] = 0.0,
     prompt_tokens_per_second: Annotated[
-        float, typer.Option(help="Prompt tokens read per second, prompts one after another; 0: at once.")
+        float, typer.Option(help="Prompt tokens read per second, prompts one after another; 0: at once.", min=0)
     ] = 0.0,
-    context_tokens: Annotated[int, typer.Option(help="Longest prompt and answer together, tokens.")] = 8192,
+    context_tokens: Annotated[int, typer.Option(help="Longest prompt and answer together, tokens.", min=2)] = 8192,
     json: Annotated[bool, typer.Option("--json", help="When up, print the address as one JSON line.")] = False,
 ) -> None:
     """Run the generator box until Ctrl-C."""
+    import asyncio
+
+    from gateway.sandbox.generator.settings import GeneratorSettings
+
     try:
         settings = GeneratorSettings(
             models=tuple(name.strip() for name in models.split(",") if name.strip()),
@@ -56,6 +62,8 @@ def generator(
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
+    import asyncio
+
     try:
         import uvloop
     except ImportError:  # not every platform has it
@@ -65,6 +73,8 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _run(settings: GeneratorSettings, host: str, port: int, json: bool) -> None:
+    import asyncio
+
     from gateway.sandbox.generator.server import serve
 
     stop = asyncio.Event()

@@ -1,33 +1,45 @@
 """`crossover sandbox vllm`: the local box on its own. Joined by `add_typer(app, name="vllm")`."""
 
-import asyncio
+from __future__ import annotations
+
 import signal
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.sandbox.vllm.environment import EnvironmentFailedError
-from gateway.sandbox.vllm.prepare import ADAPTER_NAME, PreparationFailedError, prepare
-from gateway.sandbox.vllm.server import VllmFailedError, VllmServer
-from gateway.sandbox.vllm.settings import VllmSettings
+if TYPE_CHECKING:
+    from gateway.sandbox.vllm.server import VllmServer
 
 app = typer.Typer(help="The local box without a GPU: vLLM's CPU build, a small model and a LoRA adapter.")
 
 
 @app.callback(invoke_without_command=True)
 def vllm(
-    port: Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)] = 8000,
-    host: Annotated[str, typer.Option(help="address to listen on; vLLM asks for no key")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on; vLLM asks for no key.")] = "127.0.0.1",
     home: Annotated[
-        Path, typer.Option(envvar="CROSSOVER_HOME", help="folder for the environment, the model and the adapter")
+        Path,
+        typer.Option(
+            envvar="CROSSOVER_HOME",
+            help="Folder for the environment, the model and the adapter, relative to the working folder.",
+        ),
     ] = Path(".crossover"),
 ) -> None:
     """Prepare what is missing, start the server, and run until Ctrl-C ends it and everything it started."""
+    import asyncio
+
+    from gateway.sandbox.home import HomeError
+    from gateway.sandbox.vllm.environment import EnvironmentFailedError
+    from gateway.sandbox.vllm.prepare import ADAPTER_NAME, PreparationFailedError, prepare
+    from gateway.sandbox.vllm.server import VllmFailedError, VllmServer, require_free_port
+    from gateway.sandbox.vllm.settings import VllmSettings
+
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts its background jobs with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
+        require_free_port(host, port)  # before minutes are spent on what could not be served
         prepared = prepare(home, typer.echo)
         settings = VllmSettings(
             python=prepared.python,
@@ -40,9 +52,9 @@ def vllm(
         asyncio.run(_serve(VllmServer(settings)))
     except KeyboardInterrupt:
         typer.echo("stopped")
-    except (EnvironmentFailedError, PreparationFailedError, VllmFailedError) as error:
+    except (HomeError, EnvironmentFailedError, PreparationFailedError, VllmFailedError) as error:
         typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(1) from None
 
 
 async def _serve(server: VllmServer) -> None:

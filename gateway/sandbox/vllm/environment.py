@@ -38,7 +38,7 @@ def environment_fingerprint() -> str:
 def ensure_environment(home: Path, say: Callable[[str], None]) -> Path:
     """Make `<home>/vllm-venv` unless it is already complete and current; return its Python.
 
-    Takes about a minute and 2.2 GB the first time, nothing the second. An interrupted or outdated one is made anew.
+    Takes about a minute and 2.5 GB the first time, nothing the second. An interrupted or outdated one is made anew.
     Raises EnvironmentFailedError.
     """
     folder = (home / "vllm-venv").absolute()
@@ -50,7 +50,7 @@ def ensure_environment(home: Path, say: Callable[[str], None]) -> Path:
         return python
     uv = _find_uv()
     home.mkdir(parents=True, exist_ok=True)
-    say("making the vLLM environment (2.2 GB)")
+    say("making the vLLM environment (2.5 GB)")
     _run_uv([uv, "venv", "--clear", "--no-project", "--python", sys.executable, str(folder)], say)
     install = [uv, "pip", "install", "--no-config", "--python", str(python), "--no-deps", "--compile-bytecode"]
     _run_uv([*install, *uv_source_arguments(), "-r", str(_LOCK)], say)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.sandbox.exit_status import in_words
+from gateway.sandbox.home import require_home
 from gateway.sandbox.vllm import stamp
 from gateway.sandbox.vllm.environment import ensure_environment, environment_fingerprint
 
@@ -43,11 +45,11 @@ class Prepared:
 def prepare(home: Path, say: Callable[[str], None]) -> Prepared:
     """Do what is not done yet under `home`; `say` takes one line of progress at a time.
 
-    From nothing it takes about two minutes on two cores and 2.6 GB. Two processes may call it at once: the second
-    waits for the first. Raises EnvironmentFailedError, PreparationFailedError.
+    From nothing it takes about two minutes on two cores and 2.8 GB. Two processes may call it at once: the second
+    waits for the first. Raises HomeError, EnvironmentFailedError,
+    PreparationFailedError.
     """
-    home = home.absolute()
-    home.mkdir(parents=True, exist_ok=True)
+    home = require_home(home)
     model_dir = home / "models" / "smollm2-135m-instruct"
     adapter_dir = home / "adapters" / "handbook"
     seconds: dict[str, float] = {}
@@ -119,6 +121,6 @@ def _run_script(command: list[str], say: Callable[[str], None]) -> None:
             raise
     if process.returncode:
         raise PreparationFailedError(
-            f"{Path(command[1]).name} ended with status {process.returncode}. Its last lines:\n  "
+            f"{Path(command[1]).name} ended ({in_words(process.returncode)}). Its last lines:\n  "
             + "\n  ".join(last_lines)
         )

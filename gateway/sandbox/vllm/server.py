@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
+from gateway.sandbox.exit_status import in_words
 from gateway.sandbox.vllm.lora_fix import LOADED_MESSAGE
 from gateway.sandbox.vllm.settings import VllmSettings
 
@@ -47,7 +48,7 @@ class VllmServer:
         if self.running:
             return
         settings = self.settings
-        _require_free_port(settings.host, settings.port)
+        require_free_port(settings.host, settings.port)
         settings.log_file.parent.mkdir(parents=True, exist_ok=True)
         settings.log_file.write_bytes(b"")
         supervisor = [sys.executable, "-I", str(_SUPERVISOR), "--grace-seconds", str(settings.stop_grace_seconds)]
@@ -76,8 +77,8 @@ class VllmServer:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             while True:
                 if not self.running:
-                    status = self._supervisor.returncode if self._supervisor else "not started"
-                    raise VllmFailedError(f"vLLM ended before it was ready (exit status {status}).{self._log_tail()}")
+                    how = in_words(self._supervisor.returncode) if self._supervisor else "not started"
+                    raise VllmFailedError(f"vLLM ended before it was ready ({how}).{self._log_tail()}")
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     async with session.get(f"{self.settings.root_url}/health") as response:
                         if response.status == 200:
@@ -100,7 +101,7 @@ class VllmServer:
         while self.running:  # noqa: ASYNC110  a process's end is polled for
             await asyncio.sleep(_POLL_SECONDS)
         if self._supervisor is not None:
-            raise VllmFailedError(f"vLLM ended (exit status {self._supervisor.returncode}).{self._log_tail()}")
+            raise VllmFailedError(f"vLLM ended ({in_words(self._supervisor.returncode)}).{self._log_tail()}")
 
     def stop(self) -> None:
         """End every process of the server and wait for it: SIGTERM, then SIGKILL. Does nothing the second time."""
@@ -129,8 +130,8 @@ class VllmServer:
         return f" The end of {self.settings.log_file}:\n  " + "\n  ".join(lines or ["(empty)"])
 
 
-def _require_free_port(host: str, port: int) -> None:
-    """Another server on the port would answer the health check in vLLM's place."""
+def require_free_port(host: str, port: int) -> None:
+    """Raises VllmFailedError: another server on the port would answer the health check in vLLM's place."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -262,7 +262,7 @@ async def test_a_stream_that_fails_before_any_text_can_still_go_elsewhere(start:
         ({"kind": "mid_stream_exception"}, "model_error"),
         ({"kind": "mid_stream_exception", "exception": "serviceUnavailableException"}, "backend_unavailable"),
         ({"kind": "bad_crc"}, "backend_garbage"),
-        ({"kind": "close"}, "backend_garbage"),
+        ({"kind": "close"}, "backend_unreachable"),
         ({"kind": "hang"}, "backend_timeout"),
     ],
     ids=lambda value: value if isinstance(value, str) else str(value["kind"]),

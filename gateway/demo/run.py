@@ -25,8 +25,9 @@ from gateway.demo.cloud_text import cache_file, write_answers
 from gateway.demo.load import Traffic
 from gateway.demo.local_box import BoxChoice, LocalBox, open_box
 from gateway.demo.measure import BoxSpeed, measure_box
+from gateway.demo.sandbox_settings import sandbox_settings
 from gateway.demo.stages import Stages
-from gateway.demo.summary import CrossoverRow, PathRow, crossover_rows, path_rows
+from gateway.demo.summary import CrossoverRow, PathRow, crossover_rows, in_time_shares, path_rows
 from gateway.demo.traffic import arrivals, plan
 from gateway.economics.path import Path as ServingPath
 from gateway.policy import load_policy
@@ -38,8 +39,7 @@ from gateway.sandbox.home import require_home
 from gateway.sandbox.hosting import free_port
 
 POLICY = Path(__file__).parents[2] / "policies" / "demo.yaml"
-TIME_SCALE = 25
-"""How many times faster the sandbox's windows, idle times and cold starts pass. policies/demo.yaml says the same."""
+TRIES = 3
 SETTLE_SECONDS = 40.0
 """At most so long after the traffic until the last window has closed and both books agree."""
 
@@ -285,7 +285,7 @@ class _Demo:
     def _account(self, outcome: Outcome, policy: Policy, traffic: Traffic, speed: BoxSpeed) -> None:
         console = self._console
         console.print()
-        console.print(screen.account(outcome.rows, _in_time(policy, traffic), outcome.seconds["traffic"]))
+        console.print(screen.account(outcome.rows, in_time_shares(policy, traffic.answers), outcome.seconds["traffic"]))
         console.print(
             f"\nThe box was measured at {speed.single_stream:.1f} tok/s alone and {speed.together:.1f} with "
             f"{speed.at_concurrency} at once. Its crossover, at that capacity:", highlight=False,
@@ -340,66 +340,19 @@ class _Demo:
                 await watcher
 
 
-def sandbox_settings(policy: Policy, text: TextSettings, box: LocalBox) -> dict[str, Any]:
-    """The sandbox's settings, from the policy's own prices and speeds: one source for both sides."""
-    cmi, base = policy.backends["cmi"], policy.backends["bedrock-base"]
-    assert cmi.cost is not None
-    assert cmi.cost.kind == "window"
-    assert base.cost is not None
-    assert base.cost.kind == "per_token"
-    window_seconds = float(cmi.cost.window_minutes) * 60 * TIME_SCALE
-    return {
-        "time_scale": TIME_SCALE,
-        "region": cmi.region,
-        "text": text.model_dump(mode="json", exclude_none=True),
-        "models": [
-            {
-                "kind": "imported",
-                "arn": policy.aliases["tuned"].served_by[1].model,
-                "usd_per_unit_minute": str(cmi.cost.usd_per_unit_minute),
-                "units_per_copy": cmi.cost.units_per_copy,
-                "window_seconds": round(window_seconds, 6),
-                "idle_seconds": round(float(cmi.cost.idle_minutes) * 60 * TIME_SCALE, 6),
-                "cold_start_seconds": round(cmi.cost.cold_start_seconds * TIME_SCALE, 6),
-                "max_copies": cmi.cost.max_copies,
-                "concurrency_per_copy": cmi.cost.concurrency_per_copy,
-                "tokens_per_second": cmi.speed.single_stream_tokens_per_second,
-                "first_token_seconds": cmi.speed.first_token_seconds,
-                "text_model": box.tuned_model,
-            },
-            {
-                "kind": "foundation",
-                "id": policy.aliases["base"].served_by[1].model,
-                "input_usd_per_1m": str(base.cost.input_usd_per_1m),
-                "output_usd_per_1m": str(base.cost.output_usd_per_1m),
-                "tokens_per_second": base.speed.single_stream_tokens_per_second,
-                "first_token_seconds": base.speed.first_token_seconds,
-                "text_model": box.base_model,
-            },
-        ],
-    }
-
-
-def _in_time(policy: Policy, traffic: Traffic) -> dict[str, float | None]:
-    """Share of each backend's answers within their alias's ceilings, as the client saw them."""
-    kept: dict[str, list[bool]] = {}
-    for answer in traffic.answers:
-        ceiling = policy.aliases[answer.planned.question.alias].ceiling
-        late_start = (
-            ceiling.ttft_seconds is not None
-            and answer.ttft_seconds is not None
-            and answer.ttft_seconds > ceiling.ttft_seconds
-        )
-        late_end = ceiling.latency_seconds is not None and answer.seconds > ceiling.latency_seconds
-        kept.setdefault(answer.backend, []).append(answer.error is None and not late_start and not late_end)
-    return {backend: sum(values) / len(values) for backend, values in kept.items()}
-
-
 async def _get(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-    async with session.get(url, headers=headers) as response:
-        response.raise_for_status()
-        body: dict[str, Any] = await response.json()
-        return body
+    """A page of a part's. On a busy machine one may fail in passing: it is asked for three times."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            async with session.get(url, headers=headers) as response:
+                response.raise_for_status()
+                body: dict[str, Any] = await response.json()
+                return body
+        except aiohttp.ClientError:
+            if attempt == TRIES:
+                raise
+            await asyncio.sleep(0.3)
+    raise AssertionError("unreachable")
 
 
 def _as_interrupt(_signal: int, _frame: object) -> None:

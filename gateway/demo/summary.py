@@ -13,6 +13,7 @@ from gateway.economics.crossover import crossover_utilization
 from gateway.economics.path import Path
 from gateway.economics.prices import AmortizedCost
 from gateway.economics.serving import average_cost
+from gateway.policy.schema import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +90,18 @@ def crossover_rows(paths: Sequence[Path], rows: Sequence[PathRow], seconds: floa
             if at is not None:
                 found.append(CrossoverRow(box.name, other.name, float(at), measured))
     return found
+
+
+def in_time_shares(policy: Policy, answers: Sequence[Answer]) -> dict[str, float | None]:
+    """Share of each backend's answers within their alias's ceilings, as the client saw them."""
+    kept: dict[str, list[bool]] = {}
+    for answer in answers:
+        ceiling = policy.aliases[answer.planned.question.alias].ceiling
+        late_start = (
+            ceiling.ttft_seconds is not None
+            and answer.ttft_seconds is not None
+            and answer.ttft_seconds > ceiling.ttft_seconds
+        )
+        late_end = ceiling.latency_seconds is not None and answer.seconds > ceiling.latency_seconds
+        kept.setdefault(answer.backend, []).append(answer.error is None and not late_start and not late_end)
+    return {backend: sum(values) / len(values) for backend, values in kept.items()}

@@ -95,7 +95,8 @@ class Ledger:
                 os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
             connection = _connect(self.path)
             connection.executescript(SCHEMA)
-            connection.close()
+            # Stays open for the writer: were it the last to close, the log would go, and a reader could find neither.
+            self._opened: sqlite3.Connection | None = connection
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(f"the ledger {self.path} cannot be opened: {error}") from error
         self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
@@ -125,7 +126,7 @@ class Ledger:
         self._thread.join(timeout=3 * CLOSE_SECONDS)
 
     def _write(self) -> None:
-        connection: sqlite3.Connection | None = None
+        connection, self._opened = self._opened, None
         batch: list[Record] = []
         going = True
         while going:

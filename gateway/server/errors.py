@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.backends.errors import UpstreamError
+from gateway.backends.errors import Fault, UpstreamError
 from gateway.routing.decision import Refusal
 
 _encode = msgspec.json.Encoder().encode
@@ -60,3 +60,19 @@ def error_event(error: UpstreamError) -> bytes:
     """The server-sent event that ends a stream which cannot go on. OpenAI's clients raise it as an APIError."""
     body = error.body or error_body(error.message, error.type, error.code, error.param)
     return b"data: " + body + b"\n\n"
+
+
+def shutting_down() -> UpstreamError:
+    """For those who come, or are still there, when the gateway ends."""
+    return UpstreamError(
+        "The gateway is shutting down.",
+        status=503, type="server_error", code="shutting_down", fault=Fault.CAPACITY,
+    )  # fmt: skip
+
+
+def internal_error(id: str) -> UpstreamError:
+    """A mistake of the gateway's own, with the id that its log has too."""
+    return UpstreamError(
+        f"The gateway failed on request {id}. Its log says why.",
+        status=500, type="server_error", code="internal_error", fault=Fault.UPSTREAM,
+    )  # fmt: skip

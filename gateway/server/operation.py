@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from math import inf
 
 from gateway.backends.contract import Reply, UpstreamRequest
-from gateway.backends.errors import Fault, UpstreamError
+from gateway.backends.errors import UpstreamError
 from gateway.backends.usage import MISSING, Usage
 from gateway.metering.records import Attempt, OperationRecord, Outcome
 from gateway.routing.decision import Candidate, Decision
 from gateway.routing.facts import Operation, RequestFacts
 from gateway.server.core import Core
 from gateway.server.decisions import Kept
-from gateway.server.errors import ApiError, error_event
+from gateway.server.errors import ApiError, error_event, internal_error, shutting_down
 from gateway.server.request import (
     ClientGone,
     Headers,
@@ -116,24 +116,17 @@ class OperationRun:
 
     async def _say_that_the_server_stops(self) -> None:
         if self._answering and self._streaming:
-            await self._end_with_error(
-                UpstreamError(
-                    "The gateway is shutting down.",
-                    status=503, type="server_error", code="shutting_down", fault=Fault.CAPACITY,
-                )
-            )  # fmt: skip
+            await self._end_with_error(shutting_down())
 
     async def _apologize(self) -> None:
         """A mistake of the gateway's own: said in OpenAI's shape, with an id that its log has too."""
-        message = f"The gateway failed on request {self._id}. Its log says why."
+        failure = internal_error(self._id)
         if not self._answering:
             self._outcome = "refused"
-            await self._refuse(ApiError(500, message, type="server_error", code="internal_error"))
+            await self._refuse(ApiError.upstream(failure))
         elif self._streaming:
             self._outcome = "upstream_error"
-            await self._end_with_error(
-                UpstreamError(message, status=500, type="server_error", code="internal_error", fault=Fault.UPSTREAM)
-            )
+            await self._end_with_error(failure)
 
     @property
     def _streaming(self) -> bool:
@@ -156,7 +149,7 @@ class OperationRun:
                 type="permission_error", code="pin_not_allowed", param="x-crossover-backend",
             )  # fmt: skip
         if self._core.draining:
-            raise ApiError(503, "The gateway is shutting down.", type="server_error", code="shutting_down")
+            raise ApiError.upstream(shutting_down())
         return await read_body(self._receive, self._headers, self._core.policy.server)
 
     async def _serve(self, body: bytes) -> None:

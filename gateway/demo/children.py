@@ -64,6 +64,16 @@ class Child:
         return f" The end of {self.log}:\n  " + "\n  ".join(lines or ["(empty)"])
 
 
+def wait_for_words(child: Child, words: str, seconds: float = 30.0) -> None:
+    """Until the child has written `words`. Raises `PartFailedError` when it ends, or takes longer."""
+    deadline = time.monotonic() + seconds
+    while words not in child.log.read_text(errors="replace"):
+        child.check()
+        if time.monotonic() > deadline:
+            raise PartFailedError(f"{child.name} was not ready within {seconds:g} s. Log: {child.log}")
+        time.sleep(0.05)
+
+
 def wait_for_port(child: Child, port: int, seconds: float = 30.0) -> None:
     """Until the child listens. Raises `PartFailedError` when it ends, or takes longer."""
     deadline = time.monotonic() + seconds

@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.markup import escape
 
 from gateway.demo import screen
-from gateway.demo.children import Child, PartFailedError, wait_for_port
+from gateway.demo.children import Child, PartFailedError, wait_for_port, wait_for_words
 from gateway.demo.cloud_text import cache_file, write_answers
 from gateway.demo.load import Traffic
 from gateway.demo.local_box import BoxChoice, LocalBox, open_box
@@ -39,6 +39,8 @@ from gateway.sandbox.home import require_home
 from gateway.sandbox.hosting import free_port
 
 POLICY = Path(__file__).parents[2] / "policies" / "demo.yaml"
+PORT_TAKEN = "cannot be had"
+"""What `crossover serve` says of a port that somebody has."""
 TRIES = 3
 SETTLE_SECONDS = 40.0
 """At most so long after the traffic until the last window has closed and both books agree."""
@@ -174,7 +176,16 @@ class _Demo:
         return f"http://127.0.0.1:{port}"
 
     def _start_gateway(self, speed: BoxSpeed, sandbox_url: str) -> tuple[Policy, str]:
-        port, metrics_port = free_port(8080), free_port(9464)
+        """On its usual ports; on others when somebody has those, or takes them while it starts."""
+        try:
+            return self._start_gateway_on(free_port(8080), free_port(9464), speed, sandbox_url)
+        except PartFailedError as error:
+            if PORT_TAKEN not in str(error):
+                raise
+            self._children.pop()
+            return self._start_gateway_on(free_port(), free_port(), speed, sandbox_url)
+
+    def _start_gateway_on(self, port: int, metrics_port: int, speed: BoxSpeed, sandbox_url: str) -> tuple[Policy, str]:
         ledger = self._folder / "ledger.sqlite3"
         for old in self._folder.glob("ledger.sqlite3*"):
             old.unlink()
@@ -193,7 +204,10 @@ class _Demo:
             "CROSSOVER_DEMO_BEDROCK_URL": sandbox_url,
         }
         policy = load_policy(POLICY, {**os.environ, **environment})
-        self._start("the gateway", ["serve", "--policy", str(POLICY), "--json"], port, environment)
+        log = self._settings.home / "logs" / "demo-serve.log"
+        child = Child("the gateway", ["serve", "--policy", str(POLICY), "--json"], log, environment)
+        self._children.append(child)
+        wait_for_words(child, '"api":')  # its own word: on that port another gateway might listen
         return policy, f"http://127.0.0.1:{port}/v1"
 
     def _start(self, name: str, arguments: Sequence[str], port: int, environment: Mapping[str, str]) -> None:

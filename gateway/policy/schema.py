@@ -43,7 +43,10 @@ class LedgerSettings(Settings):
 
 
 class RoutingSettings(Settings):
-    when_late: Literal["fastest", "cheapest", "reject"] = Field(
+    strategy: Literal[
+        "crossover", "box-only", "imported-only", "spill", "least-busy", "lowest-cost", "ceiling-greedy"
+    ] = Field("crossover", description="how a backend is chosen; all but crossover are there to be compared with")
+    when_late: Literal["fastest", "cheapest", "reject", "lower_quality"] = Field(
         "fastest", description="what to do when nothing is predicted to meet the ceiling"
     )
     margin: Annotated[float, Field(gt=0, le=1)] = Field(

@@ -17,6 +17,8 @@ Reason: TypeAlias = Literal[
     "cheapest_though_late",
     "pinned",
     "fallback",
+    "held",
+    "lower_quality_though_wrong",
     "none",
 ]
 
@@ -53,6 +55,10 @@ class Decision(msgspec.Struct, frozen=True):
     candidates: tuple[Candidate, ...]
     reason: Reason
     refusal: Refusal | None = None
+    hold_seconds: float | None = None
+    """Send nothing now; ask again after so long."""
+    warm: str | None = None
+    """A backend whose copy is to be started now by a one-token call of the gateway's own, apart from this request."""
 
     @property
     def chosen(self) -> Candidate | None:

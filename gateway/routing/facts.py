@@ -34,3 +34,5 @@ class RequestFacts(msgspec.Struct, frozen=True):
     pinned_backend: str | None = None
     elapsed_seconds: float = 0.0
     """Already spent of every ceiling, since the request came in."""
+    asked_before: bool = False
+    """It was held, and is being asked about again."""

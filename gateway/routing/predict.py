@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.policy.schema import SpeedSettings
 from gateway.routing.facts import RequestFacts
 from gateway.routing.snapshot import BackendState
+from gateway.routing.speed import SpeedModel
 
 DEFAULT_OUTPUT_TOKENS = 150.0
 """Until an alias has been seen: a short answer."""
@@ -22,31 +22,6 @@ class Prediction(msgspec.Struct, frozen=True):
     ttft_seconds: float
     seconds_per_token: float
     latency_seconds: float
-
-
-class SpeedModel(msgspec.Struct, frozen=True):
-    """A backend's speed as routing uses it."""
-
-    step_base: float
-    step_per_stream: float
-    batch: int
-    prompt_tokens_per_second: float
-    first_token_seconds: float
-    max_tokens_per_second: float
-
-    @classmethod
-    def of(cls, speed: SpeedSettings) -> SpeedModel:
-        alone = 1.0 / speed.single_stream_tokens_per_second
-        batch = speed.at_concurrency
-        most = speed.max_tokens_per_second or speed.single_stream_tokens_per_second * batch
-        per_stream = 0.0 if batch == 1 else max(0.0, (batch / most - alone) / (batch - 1))
-        return cls(
-            alone - per_stream, per_stream, batch, speed.prompt_tokens_per_second, speed.first_token_seconds, most
-        )
-
-    def step(self, streams: int) -> float:
-        """Seconds for one token of each of `streams` streams."""
-        return self.step_base + self.step_per_stream * max(1, streams)
 
 
 def output_tokens(facts: RequestFacts, mean: float) -> float:

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.economics.prices import CostModel
 from gateway.policy.schema import AliasSettings, ServedBy
-from gateway.routing.predict import SpeedModel
+from gateway.routing.speed import SpeedModel
 
 Refuses = Callable[[frozenset[str], str], frozenset[str]]
 """(demands, operation) -> those of them that the backend cannot carry."""

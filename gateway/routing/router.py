@@ -45,6 +45,12 @@ class Router:
             return Decision(tuple(sorted(able, key=_cheapest)), candidates, "cheapest_though_late")
         return Decision(tuple(late), candidates, "fastest_though_late")
 
+    def note(self, facts: RequestFacts, decision: Decision, now: float) -> None:
+        """To be called once for every decision that is acted upon, a hold too."""
+
+    def ended(self, facts: RequestFacts, bad: bool, now: float) -> None:
+        """A request's verdict is known: `bad` is late, or answered below the quality it needs."""
+
     def _weigh(
         self, facts: RequestFacts, alias: AliasRoutes, route: Route, fleet: FleetSnapshot, mean: float
     ) -> Candidate:

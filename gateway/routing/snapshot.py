@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.economics.windows import WindowView
+from gateway.routing.speed import SpeedModel
 
 
 class LatencyCorrection(msgspec.Struct, frozen=True):
@@ -23,9 +24,13 @@ class BackendState(msgspec.Struct, frozen=True):
     up: bool = True
     circuit_open: bool = False
     in_flight: int = 0
+    decoding: int = 0
+    """Of ours in flight: past their first token."""
     foreign: int = 0
     unread_prompt_tokens: int = 0
     """Prompt tokens of our requests whose first token has not come."""
+    prompt_share: float = 0.0
+    """Share of about the last minute in which a prompt was being read, 0 to 1."""
     max_in_flight: int = 256
     throttled_seconds: float = 0.0
     """It answered "too many" and should be left alone for so long."""
@@ -35,6 +40,12 @@ class BackendState(msgspec.Struct, frozen=True):
     window: WindowView | None = None
     restoring_seconds: float | None = None
     """A cold start is under way: seconds until it is believed ready."""
+    copies_starting: int = 0
+    """Copies of an imported model that are believed to be starting."""
+    speed: SpeedModel | None = None
+    """As learned from traffic; None: the policy's."""
+    margin: float | None = None
+    """Share of a ceiling that a prediction may use here, from how well predictions came true; None: the policy's."""
     correction: LatencyCorrection = LatencyCorrection()
     metrics_age_seconds: float | None = None
 

@@ -18,9 +18,9 @@ from gateway.metering.meter import Meter
 from gateway.metering.series import Series
 from gateway.policy.paths import serving_path
 from gateway.policy.schema import BackendSettings, Policy, ServedBy
-from gateway.routing.predict import SpeedModel
 from gateway.routing.route import AliasRoutes, Route
 from gateway.routing.router import Router
+from gateway.routing.speed import SpeedModel
 from gateway.server.auth import Doors
 from gateway.server.decisions import Decisions
 from gateway.server.fleet import Fleet, Tracker

@@ -14,10 +14,11 @@ from gateway.economics.windows import WindowView
 from gateway.policy.schema import AliasSettings, RoutingSettings, ServedBy
 from gateway.routing.decision import Decision
 from gateway.routing.facts import Ceiling, RequestFacts
-from gateway.routing.predict import SpeedModel, predict
+from gateway.routing.predict import predict
 from gateway.routing.route import AliasRoutes, Route
 from gateway.routing.router import Router
 from gateway.routing.snapshot import BackendState, FleetSnapshot
+from gateway.routing.speed import SpeedModel
 
 BOX_SPEED = SpeedModel(0.0686, 0.00287, 32, 3000.0, 0.1, 200.0)
 CLOUD_SPEED = SpeedModel(1 / 95, 0.0, 16, 10_000.0, 0.3, 1520.0)

@@ -24,8 +24,8 @@ from gateway.policy.load import parse_policy
 from gateway.policy.schema import Policy
 from gateway.routing.decision import Decision
 from gateway.routing.facts import Ceiling, RequestFacts
+from gateway.routing.load import Load
 from gateway.server.core import Core
-from gateway.server.fleet import Load
 
 BATCHES = 400
 CALLS_A_BATCH = 50
@@ -90,8 +90,10 @@ def busy_core(policy: Policy) -> Core:
     core = Core(policy)
     now = core.clock()
     for number, tracker in enumerate(core.fleet.trackers.values()):
-        tracker.in_flight = 2 + number
-        tracker.load = Load(now, 6, 2, 0.4)
+        for _ in range(2 + number):
+            tracker.first_token(tracker.sent(300, now - 1.0), now)
+        tracker.sent(300, now)
+        tracker.scraped(Load(now, 6, 2, 0.4))
         tracker.generated(500, now)
     for _ in range(3):
         core.meter.window_call_began("import", now, now)

@@ -72,8 +72,12 @@ def serve(
 
 def _mount() -> None:
     """Commands that live beside their parts. Their modules import lightly; the work is imported when it runs."""
+    from gateway.bench.cli import app as bench
     from gateway.demo.cli import demo
+    from gateway.explain.cli import explain
     from gateway.policy.cli import app as policy
+    from gateway.replay.cli import replay
+    from gateway.replay.plan_cli import plan
     from gateway.report.cli import economics
     from gateway.sandbox.bedrock.cli import app as bedrock
     from gateway.sandbox.generator.cli import app as generator
@@ -81,6 +85,10 @@ def _mount() -> None:
 
     app.command()(demo)
     app.command()(economics)
+    app.command()(replay)
+    app.command()(plan)
+    app.command()(explain)
+    app.add_typer(bench, name="bench")
     app.add_typer(policy, name="policy")
     sandbox.add_typer(bedrock, name="bedrock")
     sandbox.add_typer(generator, name="generator")

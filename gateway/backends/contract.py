@@ -12,10 +12,20 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
+from gateway.backends.errors import UpstreamError
 from gateway.backends.usage import Usage
 from gateway.policy.schema import ServedBy
 
 Operation: TypeAlias = Literal["chat", "completions", "embeddings"]
+
+
+class WireListener(Protocol):
+    """Hears of each call of one attempt as it happens: a backend that waits out a cold start makes several."""
+
+    def sent(self, at: float) -> None: ...
+
+    def refused(self, error: UpstreamError | None) -> None:
+        """The call is not under way any more, and nothing of it is billed. None: it never left."""
 
 
 class OnTheWire(msgspec.Struct):
@@ -23,6 +33,17 @@ class OnTheWire(msgspec.Struct):
 
     sent_at: float | None = None
     """When the call now under way was sent (monotonic seconds); None: none is, or it was refused."""
+    listener: WireListener | None = None
+
+    def sent(self, at: float) -> None:
+        self.sent_at = at
+        if self.listener is not None:
+            self.listener.sent(at)
+
+    def refused(self, error: UpstreamError | None = None) -> None:
+        self.sent_at = None
+        if self.listener is not None:
+            self.listener.refused(error)
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):

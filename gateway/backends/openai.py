@@ -84,8 +84,8 @@ class OpenAIBackend:
                 response = await self._post(request)
                 reply = OpenAIReply(self, request, response, now)
                 if response.status != 200:
-                    request.wire.sent_at = None
-                    raise await _refusal(self.name, response)
+                    request.wire.refused(refusal := await _refusal(self.name, response))
+                    raise refusal
                 await reply.read_first()
                 return reply
         except TimeoutError:
@@ -99,14 +99,14 @@ class OpenAIBackend:
         if self._session is None:
             self._session = self._new_session()
         try:
-            request.wire.sent_at = self._clock()
+            request.wire.sent(self._clock())
             return await self._session.post(
                 self._urls[request.operation], data=_outgoing_body(request),
                 headers={**self._headers, "x-request-id": request.request_id}, allow_redirects=False,
             )  # fmt: skip
         except aiohttp.ClientError as error:
             if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-                request.wire.sent_at = None  # it never left
+                request.wire.refused()  # it never left
             raise broken(self.name, error) from error
 
     def _new_session(self) -> aiohttp.ClientSession:

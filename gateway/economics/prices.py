@@ -6,7 +6,7 @@ Amounts are nano-dollars (n$); rates are exact `Fraction`s of n$, so nothing is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
 from typing import Literal, TypeAlias
@@ -46,15 +46,16 @@ class WindowCost:
     cold_start_seconds: float
     idle_tail_billed: bool = True
     kind: Literal["window"] = "window"
+    nanousd_per_window: NanoUsd = field(init=False, repr=False, compare=False)
+    """One window of one copy, whole: rounded once, here. Worked out once, since every decision asks for it."""
+
+    def __post_init__(self) -> None:
+        whole = round_half_even(self.nanousd_per_copy_second * self.window_seconds)
+        object.__setattr__(self, "nanousd_per_window", whole)
 
     @property
     def nanousd_per_copy_second(self) -> Fraction:
         return self.nanousd_per_unit_minute * self.units_per_copy / 60
-
-    @property
-    def nanousd_per_window(self) -> NanoUsd:
-        """One window of one copy, whole: rounded once, here."""
-        return round_half_even(self.nanousd_per_copy_second * self.window_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,10 @@ window that is in the books already may be a little late: it is not moved, since
 
 A call that is still being answered keeps its copy up, but opens no window by lasting: what counts is when the last call
 was sent. The sandbox's bill has the same rule; what Bedrock bills for a call that outlasts its window is not measured.
+
+What routing is shown (`view`) also counts calls that are sent and not yet answered: they take room and stretch a copy's
+life. Nothing is booked for them before they succeed. Two answers correct what is believed: "not ready" (the copy has
+gone), and "too many" (there is less room than believed, for a while).
 """
 
 from __future__ import annotations
@@ -24,6 +28,10 @@ from gateway.economics.prices import WindowCost
 FORGET_SECONDS = 600.0
 """How late news of a call may come: a copy that went is remembered this long, for calls that were sent before it went
 and answered after; and this long a copy's first call may turn out to have been an earlier one."""
+DOUBT_SECONDS = 60.0
+"""For so long after "too many requests" no more calls are believed to fit than were under way then."""
+REVIVED_SHARE = 0.5
+"""An answer within this share of a cold start after "not ready" can be of no new copy: the old one never went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class WindowView:
     """What routing needs to know at one moment. `seconds_left`: of what is paid; `free_seconds`: for how much longer a
-    further call adds nothing to the bill; `room`: calls that the copies up can take at once."""
+    further call adds nothing to the bill, where there is room; `room`: calls that the copies up can take at once."""
 
     copies: int
     in_flight: int
@@ -80,10 +88,15 @@ class _Copy:
     """`calls`: when they were sent, None once the anchor stands; `called_in`: the windows, from 0, that they fell into.
     Kept only where windows without a call are not billed."""
     merged: tuple[int, ...] = ()
+    sent: dict[int, float] = field(default_factory=dict)
+    """When the calls were sent that are believed to be on it and were not answered yet, by their tickets."""
+    gone_at: float | None = None
+    """A call sent then found that it was not there."""
 
 
 class WindowMeter:
-    """Windows of one imported model. `call_began` and `call_ended` bracket each successful call."""
+    """Windows of one imported model. `call_began` and `call_ended` bracket each successful call; `call_sent` may come
+    before, and `call_refused` where nothing follows."""
 
     def __init__(self, cost: WindowCost) -> None:
         self.cost = cost
@@ -94,13 +107,63 @@ class WindowMeter:
         self._windows: list[Window] = []
         self._settled: NanoUsd = 0
         self.windows_opened = 0
+        self._unplaced: dict[int, float] = {}
+        """Calls sent while no copy was believed up, by their tickets."""
+        self._next_ticket = 1
+        self._most_at_once = 0
+        self._doubted_until = -math.inf
 
-    def call_began(self, sent_at: float) -> int:
+    def call_sent(self, sent_at: float) -> int:
+        """A call is under way, and nobody knows yet whether it succeeds. Returns a ticket for what comes of it."""
+        ticket = self._next_ticket
+        self._next_ticket += 1
+        up = [copy for copy in self._copies if self._is_up(copy, sent_at)]
+        copy = next((c for c in up if c.in_flight + len(c.sent) < self.cost.concurrency_per_copy), None)
+        if copy is None and up:
+            copy = min(up, key=lambda c: c.in_flight + len(c.sent))
+        (self._unplaced if copy is None else copy.sent)[ticket] = sent_at
+        return ticket
+
+    def call_refused(self, ticket: int) -> None:
+        """Nothing came of it, and nothing is billed. Says nothing to a ticket that is used up."""
+        self._unplaced.pop(ticket, None)
+        for copy in self._copies:
+            copy.sent.pop(ticket, None)
+
+    def not_ready(self, sent_at: float) -> bool:
+        """A call sent then was told that the model is not ready: the copies without a call on them have gone. Returns
+        whether none is left. (With calls on them they are up, and full.)"""
+        for copy in self._copies:
+            idle = not copy.in_flight and not copy.sent and copy.last_call < sent_at
+            if idle and self._is_up(copy, sent_at):
+                copy.gone_at = sent_at
+        return not any(self._is_up(copy, sent_at) for copy in self._copies)
+
+    def copies_counted(self, count: int, since: float) -> int:
+        """Bedrock itself counted at most `count` copies from `since` on: of those believed up then and not called
+        since, the ones beyond that have gone. Returns how many more it counted than calls of ours explain."""
+        up = [copy for copy in self._copies if copy.first_call <= since and self._is_up(copy, since)]
+        surplus = len(up) - count
+        for copy in sorted(up, key=lambda c: c.last_call):
+            if surplus > 0 and not copy.in_flight and not copy.sent and copy.last_call < since:
+                copy.gone_at = since
+                surplus -= 1
+        return max(0, count - len(up))
+
+    def throttled(self, now: float) -> None:
+        """A call was told "too many": what is under way now is all that fits, as far as is believed for a while."""
+        self._most_at_once = max(1, sum(c.in_flight + len(c.sent) for c in self._copies if self._is_up(c, now)))
+        self._doubted_until = now + DOUBT_SECONDS
+
+    def call_began(self, sent_at: float, ticket: int | None = None) -> int:
         """A call sent at `sent_at` is being answered. Returns the id of the copy believed to serve it.
 
-        It is taken to be on the first copy with room; with none, on a new copy, whose windows start here.
+        It is taken to be on the first copy with room; with none, on a new copy, whose windows start here. `ticket`: of
+        its `call_sent`.
         """
-        up = [copy for copy in self._copies if self._is_up(copy, sent_at)]
+        if ticket is not None:
+            self.call_refused(ticket)
+        up = [copy for copy in self._copies if self._is_up(copy, sent_at)] or self._revived(sent_at)
         copy = next((c for c in up if c.in_flight < self.cost.concurrency_per_copy), None)
         if copy is None and len(up) < self.cost.max_copies:
             copy = _Copy(self._next_id, sent_at, sent_at, alone=not up, calls=[])
@@ -166,8 +229,10 @@ class WindowMeter:
 
     def view(self, now: float) -> WindowView:
         up = [copy for copy in self._copies if self._is_up(copy, now)]
-        in_flight = sum(copy.in_flight for copy in up)
-        room = sum(max(0, self.cost.concurrency_per_copy - copy.in_flight) for copy in up)
+        in_flight = sum(copy.in_flight + len(copy.sent) for copy in up) + len(self._unplaced)
+        room = sum(max(0, self.cost.concurrency_per_copy - copy.in_flight - len(copy.sent)) for copy in up)
+        if now < self._doubted_until:
+            room = min(room, max(0, self._most_at_once - in_flight))
         paid_until = max((self._paid_until(copy) for copy in up), default=now)
         free_until = max((self._free_until(copy, now) for copy in up), default=now)
         return WindowView(
@@ -175,7 +240,7 @@ class WindowMeter:
             in_flight=in_flight,
             room=room,
             seconds_left=max(0.0, paid_until - now),
-            free_seconds=max(0.0, free_until - now) if room else 0.0,
+            free_seconds=max(0.0, free_until - now),
             next_window_nanousd=self.cost.nanousd_per_window,
         )
 
@@ -183,7 +248,23 @@ class WindowMeter:
 
     def _is_up(self, copy: _Copy, at: float) -> bool:
         """Could a call sent at `at` have been on this copy? It may also have been the first one on it."""
-        return copy.first_call - self._idle < at and (copy.in_flight > 0 or at < copy.last_call + self._idle)
+        if copy.gone_at is not None and at >= copy.gone_at:
+            return False
+        if copy.first_call - self._idle >= at:
+            return False
+        return copy.in_flight > 0 or bool(copy.sent) or at < copy.last_call + self._idle
+
+    def _revived(self, sent_at: float) -> list[_Copy]:
+        """Copies that were believed gone, and that an answer shows to be there: no new one starts as quickly."""
+        soon = REVIVED_SHARE * self.cost.cold_start_seconds
+        found = []
+        for copy in self._copies:
+            gone_at, copy.gone_at = copy.gone_at, None
+            if gone_at is not None and sent_at < gone_at + soon and self._is_up(copy, sent_at):
+                found.append(copy)
+            else:
+                copy.gone_at = gone_at
+        return found
 
     def _called(self, copy: _Copy, sent_at: float) -> None:
         """Notes a call, which may be earlier than the first one known."""
@@ -203,10 +284,12 @@ class WindowMeter:
     def _merge_into(self, copy: _Copy) -> None:
         """A copy that was opened because none was believed up is `copy`, if late news says that this one was."""
         for other in [c for c in self._copies if c is not copy and c.alone]:
-            if other.id < copy.id or not copy.first_call <= other.first_call < copy.last_call + self._idle:
+            gone_at = copy.last_call + self._idle if copy.gone_at is None else copy.gone_at
+            if other.id < copy.id or not copy.first_call <= other.first_call < gone_at:
                 continue
             copy.last_call = max(copy.last_call, other.last_call)
             copy.in_flight += other.in_flight
+            copy.sent |= other.sent
             copy.prepaid += len(other.booked) + other.prepaid
             copy.merged += (other.id, *other.merged)
             if not self.cost.idle_tail_billed:
@@ -227,7 +310,10 @@ class WindowMeter:
         """How many windows a copy is billed, were `last_call` its last. The 1e-9: a copy that goes at the very end of
         a window does not open the next."""
         if self.cost.idle_tail_billed:
-            return max(1, math.ceil((last_call - copy.first_call + self._idle) / self._length - 1e-9))
+            life = last_call - copy.first_call + self._idle
+            if copy.gone_at is not None:
+                life = min(life, max(copy.gone_at, last_call) - copy.first_call)
+            return max(1, math.ceil(life / self._length - 1e-9))
         return max(copy.called_in) + 1
 
     def _windows_due(self, copy: _Copy, now: float) -> int:
@@ -241,12 +327,14 @@ class WindowMeter:
         return copy.first_call + (max(copy.booked, default=0) + 1) * self._length
 
     def _free_until(self, copy: _Copy, now: float) -> float:
-        """The last moment at which one more call adds no window to what the calls so far already cost."""
+        """The last moment at which one more call adds no window to what the calls so far already cost; those that are
+        sent and not answered yet will, as far as one can know."""
         if self.cost.idle_tail_billed:
-            paid = self._windows_for(copy, copy.last_call) * self._length
+            paid = self._windows_for(copy, max((copy.last_call, *copy.sent.values()))) * self._length
             return copy.first_call + paid - self._idle
         number = int((now - copy.first_call) // self._length)
-        return copy.first_call + (number + 1) * self._length if number in copy.called_in else now
+        called = number in copy.called_in or any(self._place(copy, at) == number for at in copy.sent.values())
+        return copy.first_call + (number + 1) * self._length if called else now
 
     def _passed(self, window: Window, now: float) -> NanoUsd:
         if now >= window.ends_at:
@@ -259,4 +347,5 @@ class WindowMeter:
         self._settled += sum(w.nanousd for w in ended)
         if ended:
             self._windows = [w for w in self._windows if w.ends_at + FORGET_SECONDS >= now]
-        self._copies = [c for c in self._copies if c.in_flight or now < c.last_call + self._idle + FORGET_SECONDS]
+        until = self._idle + FORGET_SECONDS
+        self._copies = [c for c in self._copies if c.in_flight or c.sent or now < c.last_call + until]

@@ -20,14 +20,15 @@ import msgspec
 
 from gateway.metering.records import AccrualRecord, Attempt, CopyRecord, OperationRecord, Record, WindowRecord
 
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO meta VALUES ('schema_version', '1');
+INSERT OR IGNORE INTO meta VALUES ('schema_version', '2');
 CREATE TABLE IF NOT EXISTS operations (
   id TEXT PRIMARY KEY, key TEXT NOT NULL, alias TEXT NOT NULL, operation TEXT NOT NULL, stream INTEGER NOT NULL,
   started_at REAL NOT NULL, outcome TEXT NOT NULL, status INTEGER NOT NULL, backend TEXT, reason TEXT NOT NULL,
   attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, certainty TEXT NOT NULL,
-  ttft_seconds REAL, seconds REAL NOT NULL, in_time INTEGER
+  ttft_seconds REAL, seconds REAL NOT NULL, in_time INTEGER, held_seconds REAL NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS operations_started_at ON operations (started_at);
 CREATE TABLE IF NOT EXISTS attempts (
@@ -50,6 +51,10 @@ CREATE TABLE IF NOT EXISTS accruals (
   nanousd INTEGER NOT NULL, PRIMARY KEY (run, backend, since)
 ) WITHOUT ROWID;
 """
+
+MIGRATIONS = {1: "ALTER TABLE operations ADD COLUMN held_seconds REAL NOT NULL DEFAULT 0"}
+"""What makes a file of one version into one of the next. Only columns with a default are ever added: readers of an
+older version are not disturbed."""
 
 # The names of a record's fields are the names of its columns. What stands is written once; an accrual grows and a copy
 # goes on: their rows are replaced. (OR IGNORE would also pass over a record with a field missing.)
@@ -95,6 +100,7 @@ class Ledger:
                 os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
             connection = _connect(self.path)
             connection.executescript(SCHEMA)
+            _migrate(connection)
             # Stays open for the writer: were it the last to close, the log would go, and a reader could find neither.
             self._opened: sqlite3.Connection | None = connection
         except (OSError, sqlite3.Error) as error:
@@ -189,6 +195,19 @@ class Ledger:
             logger.error(
                 "the ledger %s lost %d records (%s), the first: %r", self.path, len(records), self.failure, records[0]
             )
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Brings a file of an older version up to this one. One transaction: two gateways may open it at once."""
+    connection.isolation_level = None
+    connection.execute("BEGIN IMMEDIATE")
+    (written,) = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
+    for version in range(int(written), SCHEMA_VERSION):
+        connection.execute(MIGRATIONS[version])
+    if int(written) < SCHEMA_VERSION:
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'schema_version'", (str(SCHEMA_VERSION),))
+    connection.execute("COMMIT")
+    connection.isolation_level = "DEFERRED"
 
 
 def _is_of_the_file(error: Exception) -> bool:

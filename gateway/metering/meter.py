@@ -82,12 +82,39 @@ class Meter:
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
-    def window_call_began(self, backend: str, sent_at: float, now: float) -> int | None:
+    def window_call_sent(self, backend: str, sent_at: float) -> int | None:
+        """A call to an imported model is under way, and counts for its room; it is not booked. Returns a ticket for
+        `window_call_began` or `window_call_refused`."""
+        meter = self._windows.get(backend)
+        return None if meter is None else meter.call_sent(sent_at)
+
+    def window_call_refused(self, backend: str, ticket: int | None) -> None:
+        """Nothing came of it. A ticket that is used up says nothing."""
+        if ticket is not None:
+            self._windows[backend].call_refused(ticket)
+
+    def window_not_ready(self, backend: str, sent_at: float) -> bool:
+        """A call sent then was told that the model is not ready. Returns whether no copy is believed up any more."""
+        meter = self._windows.get(backend)
+        return meter is not None and meter.not_ready(sent_at)
+
+    def window_copies_counted(self, backend: str, count: int, since_wall: float) -> int:
+        """Bedrock counted at most so many copies from then on (wall clock). Returns how many no call here explains."""
+        meter = self._windows.get(backend)
+        return 0 if meter is None else meter.copies_counted(count, since_wall - self._wall_offset)
+
+    def window_throttled(self, backend: str, now: float) -> None:
+        """A call was told "too many": an imported model has less room than believed."""
+        meter = self._windows.get(backend)
+        if meter is not None:
+            meter.throttled(now)
+
+    def window_call_began(self, backend: str, sent_at: float, now: float, ticket: int | None = None) -> int | None:
         """A call that an imported model is answering. Returns what `window_call_ended` wants back."""
         meter = self._windows.get(backend)
         if meter is None:
             return None
-        copy = meter.call_began(sent_at)
+        copy = meter.call_began(sent_at, ticket)
         # With the call, not with the next tick: a gateway that is killed must know the copy, and its last call.
         self._book_windows(backend, meter, now)
         return copy

@@ -56,6 +56,8 @@ class OperationRecord(msgspec.Struct, frozen=True):
     seconds: float
     in_time: bool | None
     """None: it had no ceiling, or it was not answered."""
+    held_seconds: float = 0.0
+    """Of `seconds`: how long the gateway kept it waiting for a cheaper moment."""
 
 
 class WindowRecord(msgspec.Struct, frozen=True):

@@ -18,7 +18,11 @@ TTFT_BUCKETS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 60, 120
 TOKEN_BUCKETS = (0.002, 0.005, 0.01, 0.015, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1)
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 OVERHEAD_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
-REASONS = ("cheapest_in_time", "only_choice", "fastest_though_late", "cheapest_though_late", "pinned", "fallback")
+HOLD_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
+REASONS = (
+    "cheapest_in_time", "only_choice", "fastest_though_late", "cheapest_though_late", "pinned", "fallback",
+    "lower_quality_though_wrong",
+)  # fmt: skip
 
 
 _Metric = TypeVar("_Metric", Counter, Histogram)
@@ -109,6 +113,11 @@ class Series:
         self.window_seconds_left = gauge(
             "window_seconds_left", "Seconds that are paid and still to come.", ["backend"], window_backends
         )
+        self.copies_elsewhere = gauge(
+            "window_copies_elsewhere",
+            "Copies that CloudWatch counts beyond those that calls of this gateway opened: not in its books.",
+            ["backend"], window_backends,
+        )  # fmt: skip
         self.capacity = gauge(
             "backend_capacity_tokens_per_second",
             "Output tokens/s it can do: of the policy, until measured.",
@@ -140,9 +149,33 @@ class Series:
             buckets=OVERHEAD_BUCKETS, registry=registry,
         )  # fmt: skip
         self.in_flight = gauge("inflight_requests", "Attempts under way.", ["backend"], [(b,) for b in backends])
+        self.prediction_error = gauge(
+            "prediction_error_ratio", "Mean of |predicted - observed| / observed, over about 200 streamed answers.",
+            ["backend", "quantity"],
+        )  # fmt: skip
+        self.prediction_bias = gauge(
+            "prediction_bias_ratio", "Geometric mean of observed over predicted: above 1, later than said.",
+            ["backend", "quantity"],
+        )  # fmt: skip
+        self.prediction_coverage = gauge(
+            "prediction_p95_coverage_ratio", "Share of streamed answers within their predicted 95th percentile.",
+            ["backend", "quantity"],
+        )  # fmt: skip
+        self.prediction_margin = gauge(
+            "prediction_margin_ratio", "Share of a latency ceiling that a prediction may use.", ["backend"]
+        )
         self._decisions = counter(
             "route_decisions_total", "Where requests were sent, and why.", ["backend", "reason"],
             product(backends, REASONS),
+        )  # fmt: skip
+        self.held = gauge("held_requests", "Requests that wait at the gateway for a cheaper moment.", [])
+        self._hold = Histogram(
+            "crossover_hold_seconds", "How long requests that were held waited at the gateway.",
+            buckets=HOLD_BUCKETS, registry=registry,
+        )  # fmt: skip
+        self._warmups = counter(
+            "warmups_total", "Calls of one token that the gateway sent by itself, to start a copy ahead of the need.",
+            ["backend"], window_backends,
         )  # fmt: skip
         self.up = gauge("backend_up", "1: it can be asked.", ["backend"], [(b,) for b in backends])
         self.adapter = gauge("adapter_info", "Which generation serves a model.", ["backend", "model", "generation"])
@@ -188,6 +221,12 @@ class Series:
 
     def decision(self, backend: str, reason: str) -> None:
         self._decisions[backend, reason].inc()
+
+    def hold(self, seconds: float) -> None:
+        self._hold.observe(seconds)
+
+    def warmup(self, backend: str) -> None:
+        self._warmups[(backend,)].inc()
 
     def overhead(self, seconds: float) -> None:
         self._overhead.observe(seconds)

@@ -29,6 +29,11 @@ class SpeedSettings(Settings):
     first_token_seconds: Annotated[float, Field(ge=0)] = Field(
         0.3, description="TTFT of a tiny prompt on an idle backend"
     )
+    prompt_share_while_decoding: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.7,
+        description="share of the machine that reading a prompt takes while other streams decode (chunked prefill); "
+        "of no account where streams do not slow each other",
+    )
     context_tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="longest prompt + output it can serve")
     assumed: bool = Field(
         False, description="true: nobody measured single_stream_tokens_per_second; tables say so, ratios leave it out"
@@ -84,6 +89,14 @@ class BackendSettings(Settings):
         None, description="wire bedrock: another endpoint (the sandbox, a VPC endpoint)", pattern=r"^https?://"
     )
     credentials: BedrockCredentials = BedrockCredentials()
+    copies_from_cloudwatch: bool = Field(
+        False,
+        description="wire bedrock, cost window: ask CloudWatch once a minute how many copies run, while some are "
+        "believed to (needs the permission cloudwatch:GetMetricData, and costs a little a request)",
+    )
+    cloudwatch_endpoint_url: str | None = Field(
+        None, description="wire bedrock: another endpoint of CloudWatch's", pattern=r"^https?://"
+    )
     simulated: bool = Field(False, description="a stand-in, said so wherever its figures are shown")
     timeouts: TimeoutSettings = TimeoutSettings()
     max_in_flight: Annotated[int, Field(ge=1)] = Field(256, description="requests sent at once; beyond it, elsewhere")
@@ -111,7 +124,7 @@ class BackendSettings(Settings):
         if wire not in ("openai", "bedrock", None):
             return  # the wire itself is reported; what belongs to it is not known
         for owner, keys in (
-            ("bedrock", ("region", "endpoint_url")),
+            ("bedrock", ("region", "endpoint_url", "copies_from_cloudwatch", "cloudwatch_endpoint_url")),
             ("openai", ("base_url", "api_key", "metrics_url")),
         ):
             strangers = [key for key in keys if given.get(key)]

@@ -28,33 +28,21 @@ from gateway.policy.costs import (
     ProvisionedSettings,
     WindowSettings,
 )
+from gateway.policy.replay import ReplaySettings
+from gateway.policy.routing import RoutingSettings
 
 __all__ = [
     "AliasSettings", "AmortizedSettings", "AuthSettings", "BackendSettings", "BedrockCredentials", "CeilingSettings",
     "CostSettings", "KeySettings", "LedgerSettings", "Name", "NonNegativeDecimal", "PerTokenSettings", "Policy",
     "PositiveDecimal", "PositiveFloat", "PriceSource", "ProvisionedSettings", "Quality", "QualitySettings",
-    "RoutingSettings", "ServedBy", "ServerSettings", "Settings", "SpeedSettings", "TimeoutSettings", "WindowSettings",
+    "ReplaySettings", "RoutingSettings", "ServedBy", "ServerSettings", "Settings", "SpeedSettings", "TimeoutSettings",
+    "WindowSettings",
 ]  # fmt: skip
 
 
 class LedgerSettings(Settings):
     path: str | None = Field(None, description="SQLite file; left out: nothing is kept")
     flush_seconds: Annotated[float, Field(gt=0, le=1)] = 0.25
-
-
-class RoutingSettings(Settings):
-    strategy: Literal[
-        "crossover", "box-only", "imported-only", "spill", "least-busy", "lowest-cost", "ceiling-greedy"
-    ] = Field("crossover", description="how a backend is chosen; all but crossover are there to be compared with")
-    when_late: Literal["fastest", "cheapest", "reject", "lower_quality"] = Field(
-        "fastest", description="what to do when nothing is predicted to meet the ceiling"
-    )
-    margin: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.9, description="share of a ceiling that a prediction may use: the rest is for its error"
-    )
-    max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    decisions_kept: Annotated[int, Field(ge=1)] = Field(2000, description="decisions that /admin/decisions can explain")
-    scrape_seconds: PositiveFloat = Field(1.0, description="how often vLLM's metrics are read")
 
 
 class Policy(Settings):
@@ -68,6 +56,7 @@ class Policy(Settings):
     routing: RoutingSettings = RoutingSettings()
     backends: Annotated[dict[Name, BackendSettings], Field(min_length=1)]
     aliases: dict[Name, AliasSettings] = Field(default_factory=dict)
+    replay: ReplaySettings = ReplaySettings()
 
     def fingerprint(self) -> str:
         """First 12 hex digits of a SHA-256 over the settings; secrets enter only masked."""

@@ -50,7 +50,7 @@ def economics(
     Reads prices only: variables that the policy names need not be set. Exits 2 when the policy is wrong.
     """
     if chart is not None:
-        _must_take_a_chart(chart)
+        must_take_a_chart(chart)
     mix = _number(input_tokens_per_output_token, "--input-tokens-per-output-token")
     busy = _number(utilization, "--utilization")
     if mix < 0:
@@ -114,11 +114,11 @@ def _number(text: str, option: str) -> Fraction:
     return Fraction(number) / (100 if text.strip().endswith("%") else 1)
 
 
-def _must_take_a_chart(file: Path) -> None:
+def must_take_a_chart(file: Path, option: str = "--plot") -> None:
     """Refuse before any work a file that cannot become the chart."""
     if file.suffix.lower() != ".svg":
-        raise typer.BadParameter(f"--plot {file}: the chart is an SVG, so its name must end in .svg")
+        raise typer.BadParameter(f"{option} {file}: the chart is an SVG, so its name must end in .svg")
     if file.exists() and not file.is_file():
-        raise typer.BadParameter(f"--plot {file}: not a file, and never overwritten; name a file that ends in .svg")
+        raise typer.BadParameter(f"{option} {file}: not a file, and never overwritten; name a file that ends in .svg")
     if not file.parent.is_dir():
-        raise typer.BadParameter(f"--plot {file}: there is no folder {file.parent}; make it first")
+        raise typer.BadParameter(f"{option} {file}: there is no folder {file.parent}; make it first")

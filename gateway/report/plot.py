@@ -9,40 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 
 from gateway.economics.crossover import Crossover
+from gateway.report import svg
 from gateway.report.contents import Report
 from gateway.report.curves import Curve, caption, crossings, curves_of, description, sentence
 from gateway.report.labels import Point, Rect, along, beside, shorten, spread, text_width, wrap
 from gateway.report.tables import percent
 
-WIDTH = 800
 PLOT_HEIGHT = 380
-SIZES = {"wide": 15.0, "narrow": 23.0}
-"""The font size of each layout, in SVG units: on a phone 800 units are shown about 350 pixels wide."""
-TONES = 6
 TITLE = "Where an owned box becomes cheaper"
 Y_TITLE = "US$ per 1M output tokens (log scale)"
 X_TITLE = "Utilization U of the box (%)"
-STYLE = """
-svg:root{max-width:100%;height:auto}
-text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;fill:currentColor}
-.page{fill:#fff}.ink{color:#1f2328}.dim{color:#59636e}.grid{stroke:#d1d9e0}.halo{stroke:#fff}
-.title{font-size:1.3em;font-weight:600}.bold{font-weight:600}.small{font-size:.86em}.tiny{font-size:.8em}
-.grid{fill:none;stroke-width:1}.minor{stroke-opacity:.5}.line{fill:none;stroke:currentColor;stroke-linejoin:round}
-.band{fill:currentColor;fill-opacity:.13}.dashed{stroke-dasharray:9 5}
-.leader{stroke:currentColor;stroke-width:1;fill:none}
-.halo{paint-order:stroke;stroke-width:.3em;stroke-linejoin:round}.dot{fill:currentColor;stroke:currentColor;stroke-width:2}
-.hollow{fill:#fff}
-.t0{color:#0969da}.t1{color:#bc4c00}.t2{color:#1a7f37}.t3{color:#8250df}.t4{color:#bf3989}.t5{color:#7d4e00}
-.narrow{display:none}
-@media (max-width:560px){.wide{display:none}.narrow{display:inline}}
-@media (prefers-color-scheme:dark){.page,.hollow{fill:#0d1117}.ink{color:#f0f6fc}.dim{color:#9198a1}
-.grid{stroke:#30363d}.halo{stroke:#0d1117}.band{fill-opacity:.2}
-.t0{color:#58a6ff}.t1{color:#f0883e}.t2{color:#3fb950}.t3{color:#bc8cff}.t4{color:#f778ba}.t5{color:#d4a72c}}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +48,32 @@ class Layout:
         return [(self.x(u), self.y(usd / u)) for u in (start ** (1 - k / 80) for k in range(81))]
 
 
-def plot(report: Report) -> str:
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A utilization to point out on the chart, 0 to 1, and its words."""
+
+    utilization: float
+    words: str
+
+
+def plot(report: Report, marks: Sequence[Mark] = ()) -> str:
     """The chart as an SVG document. Raises ValueError when no path has a price above 0 to draw."""
     curves = curves_of(report.rows)
     if not curves:
         raise ValueError("nothing to plot: no path has a known price above 0; give one of them a `cost`")
     words = caption(report, curves)
-    rests = {name: _drawing(report.crossovers, curves, words, name, size, 0)[1] for name, size in SIZES.items()}
+    rests = {
+        name: _drawing(report.crossovers, curves, words, marks, name, size, 0)[1] for name, size in svg.SIZES.items()
+    }
     height = math.ceil(max(rests.values()) + PLOT_HEIGHT)  # the one with less text around it has the larger axes
-    return "\n".join(
+    return svg.document(
+        TITLE,
+        description(report, curves),
+        height,
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
-            f'height="{height}" role="img" aria-labelledby="title desc">',
-            f'<title id="title">{_text(TITLE)}</title>',
-            f'<desc id="desc">{_text(description(report, curves))}</desc>',
-            f"<style>{STYLE}</style>",
-            f'<rect class="page" width="{WIDTH}" height="{height}" rx="6"/>',
-            *(
-                _drawing(report.crossovers, curves, words, name, size, height - rests[name])[0]
-                for name, size in SIZES.items()
-            ),
-            "</svg>\n",
-        ]
+            _drawing(report.crossovers, curves, words, marks, name, size, height - rests[name])[0]
+            for name, size in svg.SIZES.items()
+        ],
     )
 
 
@@ -98,6 +81,7 @@ def _drawing(
     crossovers: Sequence[Crossover],
     curves: Sequence[Curve],
     words: Sequence[str],
+    marks: Sequence[Mark],
     name: str,
     size: float,
     plot_height: float,
@@ -106,18 +90,18 @@ def _drawing(
     small, margin = 0.86 * size, size
     named = [_label(curve) for curve in curves]
     widest = max(text_width(text, size if bold else small, bold) for label in named for text, bold in label)
-    title = wrap(TITLE, WIDTH - 2 * margin, 1.3 * size, bold=True)
+    title = wrap(TITLE, svg.WIDTH - 2 * margin, 1.3 * size, bold=True)
     top = margin + 1.6 * size * len(title) + 2.2 * size
-    right = WIDTH - 0.5 * margin - 1.6 * size - min(widest, 0.36 * WIDTH)
+    right = svg.WIDTH - 0.5 * margin - 1.6 * size - min(widest, 0.36 * svg.WIDTH)
     axes = Rect(margin + 3.2 * size, top, right, top + plot_height)
 
     y = axes.bottom + 2.9 * size
-    below = [_line((axes.left + axes.right) / 2, y, X_TITLE, "small dim", "middle")]
+    below = [svg.line((axes.left + axes.right) / 2, y, X_TITLE, "small dim", "middle")]
     y += 0.9 * size
     for paragraph in words:
-        for line in wrap(paragraph, WIDTH - 2 * margin, 0.8 * size):
+        for line in wrap(paragraph, svg.WIDTH - 2 * margin, 0.8 * size):
             y += 1.1 * size
-            below.append(_line(margin, y, line, "tiny dim"))
+            below.append(svg.line(margin, y, line, "tiny dim"))
     end = y + margin
     if not plot_height:
         return "", end
@@ -127,19 +111,20 @@ def _drawing(
     chart = Layout(size, axes, _nice(min(prices) / 1.5, down=True), _nice(max(highest, *prices), down=False))
     out = [f'<g class="{name} ink" font-size="{size}">']
     for number, line in enumerate(title):
-        out.append(_line(margin, margin + (1.3 + 1.6 * number) * size, line, "title"))
-    out.append(_line(margin, top - 1.1 * size, Y_TITLE, "small dim"))
+        out.append(svg.line(margin, margin + (1.3 + 1.6 * number) * size, line, "title"))
+    out.append(svg.line(margin, top - 1.1 * size, Y_TITLE, "small dim"))
     out += _grid(chart)
     for number, curve in enumerate(curves):
         if curve.band:
             low, high = (chart.line(usd, owned=True) for usd in curve.band)
-            shape = _path([*low, *reversed(high), (low[0][0], axes.top)])
-            out.append(f'<path class="{_tone(number)} band" d="{shape}Z"/>')
+            shape = svg.path([*low, *reversed(high), (low[0][0], axes.top)])
+            out.append(f'<path class="{svg.tone(number)} band" d="{shape}Z"/>')
     for number, curve in enumerate(curves):
-        kind, shape = f"{_tone(number)} line{' dashed' * curve.dashed}", _path(chart.line(curve.usd, curve.owned))
+        kind, shape = f"{svg.tone(number)} line{' dashed' * curve.dashed}", svg.path(chart.line(curve.usd, curve.owned))
         out.append(f'<path class="{kind}" stroke-width="{size / 6:.1f}" d="{shape}"/>')
     out += _names(chart, curves, named)
-    out += _dots(chart, crossovers, curves)
+    out += _marks(chart, marks)
+    out += _dots(chart, crossovers, curves, marks)
     return "\n".join([*out, *below, "</g>"]), end
 
 
@@ -147,8 +132,8 @@ def _grid(chart: Layout) -> Iterator[str]:
     axes, size = chart.axes, chart.size
     for share in (0, 0.2, 0.4, 0.6, 0.8, 1):
         x = chart.x(share)
-        yield f'<path class="grid" d="{_path([(x, axes.top), (x, axes.bottom)])}"/>'
-        yield _line(x, axes.bottom + 1.35 * size, f"{share:.0%}", "small dim tick-x", "middle")
+        yield f'<path class="grid" d="{svg.path([(x, axes.top), (x, axes.bottom)])}"/>'
+        yield svg.line(x, axes.bottom + 1.35 * size, f"{share:.0%}", "small dim tick-x", "middle")
     decades = math.log10(chart.usd_high / chart.usd_low)
     for power in range(math.floor(math.log10(chart.usd_low)), math.ceil(math.log10(chart.usd_high)) + 1):
         for digit in (1, 2, 5) if decades <= 4 else (1,):
@@ -156,9 +141,9 @@ def _grid(chart: Layout) -> Iterator[str]:
             if not chart.usd_low * 0.999 <= usd <= chart.usd_high * 1.001:
                 continue
             y = chart.y(usd)
-            yield f'<path class="grid{" minor" * (digit > 1)}" d="{_path([(axes.left, y), (axes.right, y)])}"/>'
+            yield f'<path class="grid{" minor" * (digit > 1)}" d="{svg.path([(axes.left, y), (axes.right, y)])}"/>'
             label = f"${usd:,.0f}" if usd >= 1 else f"${usd:.2f}" if usd >= 0.01 else f"${usd:g}"
-            yield _line(axes.left - 0.5 * size, y + 0.3 * size, label, "small dim tick-y", "end")
+            yield svg.line(axes.left - 0.5 * size, y + 0.3 * size, label, "small dim tick-y", "end")
 
 
 def _label(curve: Curve) -> list[tuple[str, bool]]:
@@ -175,39 +160,67 @@ def _names(chart: Layout, curves: Sequence[Curve], named: Sequence[list[tuple[st
     centers = spread(ends, heights, axes.top - size, axes.bottom + 2 * size)
     for number, (lines, end, center) in enumerate(zip(named, ends, centers, strict=True)):
         tie = [(axes.right + 0.2 * size, end), (axes.right + 0.6 * size, end), (left - 0.6 * size, center)]
-        yield f'<path class="{_tone(number)} leader" d="{_path([*tie, (left - 0.3 * size, center)])}"/>'
-        yield f'<g class="name {_tone(number)}"><title>{_text(", ".join(line for line, _ in lines))}</title>'
+        yield f'<path class="{svg.tone(number)} leader" d="{svg.path([*tie, (left - 0.3 * size, center)])}"/>'
+        yield f'<g class="name {svg.tone(number)}"><title>{svg.text(", ".join(line for line, _ in lines))}</title>'
         for row, (line, bold) in enumerate(lines):
             y = center + (1.15 * (row - len(lines) / 2) + 0.9) * size
-            shown = shorten(line, WIDTH - 0.5 * size - left, size if bold else 0.86 * size, bold)
-            yield _line(left, y, shown, "bold" if bold else "small")
+            shown = shorten(line, svg.WIDTH - 0.5 * size - left + 0.01, size if bold else 0.86 * size, bold)
+            yield svg.line(left, y, shown, "bold" if bold else "small")
         yield "</g>"
 
 
-def _dots(chart: Layout, crossovers: Sequence[Crossover], curves: Sequence[Curve]) -> Iterator[str]:
-    tones = {row.path.name: _tone(number) for number, curve in enumerate(curves) for row in curve.rows}
-    marks = crossings(crossovers)
+def _marks(chart: Layout, marks: Sequence[Mark]) -> Iterator[str]:
+    """Each as a line from top to bottom, its words at the foot on the side that has more room."""
+    axes, size = chart.axes, chart.size
+    for mark in marks:
+        x = chart.x(mark.utilization)
+        line = svg.path([(x, axes.top), (x, axes.bottom)])
+        yield f'<path class="mark line" stroke-width="{size / 8:.1f}" stroke-dasharray="2 4" d="{line}"/>'
+        side, anchor = (0.5 * size, "start") if mark.utilization < 0.5 else (-0.5 * size, "end")
+        for y, words in _foot(chart, mark):
+            yield svg.line(x + side, y, words, "bold halo", anchor)
+
+
+def _foot(chart: Layout, mark: Mark) -> list[tuple[float, str]]:
+    """The lines of a mark's words, each with its baseline."""
+    axes, size = chart.axes, chart.size
+    room = max(chart.x(mark.utilization) - axes.left, axes.right - chart.x(mark.utilization)) - size
+    lines = wrap(mark.words, room, size, bold=True)
+    return [(axes.bottom - (0.6 + 1.2 * (len(lines) - 1 - row)) * size, line) for row, line in enumerate(lines)]
+
+
+def _covered(chart: Layout, mark: Mark) -> Iterator[Point]:
+    """Points of a mark's line and words, which other labels should keep off."""
+    x = chart.x(mark.utilization)
+    yield from along((x, chart.axes.top), (x, chart.axes.bottom))
+    for y, words in _foot(chart, mark):
+        width = text_width(words, chart.size, bold=True) * (1 if mark.utilization < 0.5 else -1)
+        yield from along((x, y - 0.4 * chart.size), (x + width, y - 0.4 * chart.size))
+
+
+def _dots(
+    chart: Layout, crossovers: Sequence[Crossover], curves: Sequence[Curve], marks: Sequence[Mark]
+) -> Iterator[str]:
+    tones = {row.path.name: svg.tone(number) for number, curve in enumerate(curves) for row in curve.rows}
+    met = crossings(crossovers)
     dots = [
-        (chart.x(float(one.utilization or 0)), chart.y(float(one.against_usd_per_1m_tokens or 1))) for one, *_ in marks
+        (chart.x(float(one.utilization or 0)), chart.y(float(one.against_usd_per_1m_tokens or 1))) for one, *_ in met
     ]
-    texts = [percent(same[0].utilization) for same in marks]
+    texts = [percent(same[0].utilization) for same in met]
     sizes = [(text_width(text, chart.size, bold=True), 1.1 * chart.size) for text in texts]
     lines = [chart.line(curve.usd, curve.owned) for curve in curves]
     ink = [point for line in lines for start, end in pairwise(line) for point in along(start, end)[:-1]]
+    ink += [point for mark in marks for point in _covered(chart, mark)]
     places = beside(dots, sizes, ink, chart.axes, 0.7 * chart.size)
     for dot, place in zip(dots, places, strict=True):
         if math.dist(dot, place.nearest(dot)) > chart.size:
-            yield f'<path class="dim leader" d="{_path([dot, place.nearest(dot)])}"/>'
-    for dot, same, place, text in zip(dots, marks, places, texts, strict=True):
+            yield f'<path class="dim leader" d="{svg.path([dot, place.nearest(dot)])}"/>'
+    for dot, same, place, text in zip(dots, met, places, texts, strict=True):
         hollow = "" if any(one.same_weights for one in same) else " hollow"
-        yield f'<g class="crossover {tones[same[0].box]}"><title>{_text(" ".join(map(sentence, same)))}</title>'
+        yield f'<g class="crossover {tones[same[0].box]}"><title>{svg.text(" ".join(map(sentence, same)))}</title>'
         yield f'<circle class="dot{hollow}" cx="{dot[0]:.1f}" cy="{dot[1]:.1f}" r="{0.3 * chart.size:.1f}"/>'
         middle, base = (place.left + place.right) / 2, place.bottom - 0.2 * chart.size
-        yield _line(middle, base, text, "bold halo", "middle") + "</g>"
-
-
-def _tone(number: int) -> str:
-    return f"t{number % TONES}"
+        yield svg.line(middle, base, text, "bold halo", "middle") + "</g>"
 
 
 def _nice(usd: float, down: bool) -> float:
@@ -217,16 +230,3 @@ def _nice(usd: float, down: bool) -> float:
     return (
         max(one for one in steps if one <= usd * 1.0001) if down else min(one for one in steps if one >= usd * 0.9999)
     )
-
-
-def _path(points: Sequence[Point]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-
-
-def _line(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_text(text)}</text>'
-
-
-def _text(text: str) -> str:
-    """Escaped for XML, which cannot hold control characters at all."""
-    return escape("".join(character if character.isprintable() else " " for character in text))

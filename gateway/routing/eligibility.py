@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gateway.economics.prices import CostModel, WindowCost
 from gateway.routing.facts import RequestFacts
-from gateway.routing.predict import Prediction
 from gateway.routing.route import AliasRoutes, Route
 from gateway.routing.snapshot import BackendState
 
@@ -18,8 +17,6 @@ def excluded(facts: RequestFacts, alias: AliasRoutes, route: Route, state: Backe
         return f"the request is pinned to {facts.pinned_backend}"
     if route.target.embeddings != (facts.operation == "embeddings"):
         return "it embeds, and does not generate" if route.target.embeddings else "it generates, and does not embed"
-    if not _good_enough(facts.quality or alias.settings.needs, alias.settings.needs, route.quality):
-        return f"its answers are {route.quality}, {facts.quality or alias.settings.needs} is needed"
     refused = route.refuses(facts.demands, facts.operation) if facts.demands else None
     if refused:
         return "cannot carry " + ", ".join(sorted(refused))
@@ -36,6 +33,15 @@ def excluded(facts: RequestFacts, alias: AliasRoutes, route: Route, state: Backe
     return None
 
 
+def below_quality(facts: RequestFacts, alias: AliasRoutes, route: Route) -> str | None:
+    """Why its answers are not good enough; None: they are."""
+    needs = alias.settings.needs
+    asked = facts.quality or needs
+    if good_enough(asked, needs, route.quality):
+        return None
+    return f"its answers are {route.quality}, {asked} is needed"
+
+
 def too_long(facts: RequestFacts, route: Route) -> bool:
     """Surely more tokens than the backend's context."""
     if route.context_tokens is None:
@@ -43,7 +49,7 @@ def too_long(facts: RequestFacts, route: Route) -> bool:
     return CERTAIN_SHARE * facts.input_tokens + (facts.max_output_tokens or 0) > route.context_tokens
 
 
-def _good_enough(asked: str, needed: str, offered: str) -> bool:
+def good_enough(asked: str, needed: str, offered: str) -> bool:
     """`any` takes every class; the alias's own class is always good enough for a request that asks for another."""
     return asked in ("any", offered) or (asked != needed and offered == needed)
 
@@ -53,16 +59,3 @@ def cold_wait(cost: CostModel | None, state: BackendState) -> float:
     if not isinstance(cost, WindowCost) or (state.window is not None and state.window.copies > 0):
         return 0.0
     return cost.cold_start_seconds if state.restoring_seconds is None else state.restoring_seconds
-
-
-def misses(predicted: Prediction, facts: RequestFacts, margin: float) -> str | None:
-    """Which ceiling it is predicted to miss, in words; None: it is in time."""
-    ceiling = facts.ceiling
-    for limit, seconds, name in (
-        (ceiling.ttft_seconds, predicted.ttft_seconds + facts.elapsed_seconds, "TTFT"),
-        (ceiling.latency_seconds, predicted.latency_seconds + facts.elapsed_seconds, "latency"),
-        (ceiling.seconds_per_output_token, predicted.seconds_per_token, "time per token"),
-    ):
-        if limit is not None and seconds > margin * limit:
-            return f"predicted {name} {seconds:.3g} s is over {margin:.0%} of the ceiling {limit:g} s"
-    return None

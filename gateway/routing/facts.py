@@ -36,3 +36,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
     """Already spent of every ceiling, since the request came in."""
     asked_before: bool = False
     """It was held, and is being asked about again."""
+    expected_output_tokens: float | None = None
+    """From what its alias and its caller were seen to get; None: the mean of the alias, which the fleet knows."""
+    may_hold: bool = True
+    """The gateway can keep it waiting: it is not shutting down, and does not hold too many already."""

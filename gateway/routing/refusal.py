@@ -10,6 +10,9 @@ from gateway.routing.facts import RequestFacts
 from gateway.routing.route import AliasRoutes
 from gateway.routing.snapshot import FleetSnapshot
 
+LATENCY_CEILING = "latency_ceiling"
+"""The code of a refusal for lack of time."""
+
 
 def nobody_can(
     facts: RequestFacts, alias: AliasRoutes, candidates: Sequence[Candidate], fleet: FleetSnapshot
@@ -55,7 +58,7 @@ def nobody_in_time(facts: RequestFacts, late: Sequence[Candidate]) -> Refusal:
     best = late[0].predicted
     seconds = best.latency_seconds if best is not None else 0.0
     return Refusal(
-        429, "rate_limit_error", "latency_ceiling",
+        429, "rate_limit_error", LATENCY_CEILING,
         f"No backend of the model '{facts.alias}' is predicted to meet the latency ceiling now; the quickest would "
         f"take {seconds:.1f} s. Retry later, or raise the ceiling.",
         None,

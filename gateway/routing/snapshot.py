@@ -48,6 +48,8 @@ class BackendState(msgspec.Struct, frozen=True):
     """Share of a ceiling that a prediction may use here, from how well predictions came true; None: the policy's."""
     correction: LatencyCorrection = LatencyCorrection()
     metrics_age_seconds: float | None = None
+    waiting: int = 0
+    """Requests of everybody in the backend's own line, by its metrics; 0 where it says nothing."""
 
 
 class FleetSnapshot(msgspec.Struct, frozen=True):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
+from msgspec import structs
 
 from gateway.economics.money import usd
 from gateway.metering.ledger import BackendBooks, books
 from gateway.policy.resolved import masked
+from gateway.routing.explanation import explanation
+from gateway.routing.facts import Operation
 from gateway.server.core import Core
 from gateway.server.decisions import explained
 from gateway.server.errors import ApiError
+from gateway.server.intake import facts_for
+from gateway.server.request import ClientGone, parse_body, read_body, read_headers
 
 
 def admin_routes(core: Core) -> APIRouter:
@@ -42,6 +48,21 @@ def admin_routes(core: Core) -> APIRouter:
                 "(routing.decisions_kept).", code="decision_not_found",
             )  # fmt: skip
         return explained(kept)
+
+    @routes.post("/explain")
+    async def explain(request: Request, operation: Operation = "chat") -> dict[str, Any]:
+        """What would become of this request now: the body, and the x-crossover headers, are as on /v1. Nothing is
+        sent to a backend, and nothing is remembered of it."""
+        headers = read_headers(request.scope["headers"])
+        try:
+            body = await read_body(request.receive, headers, core.policy.server)
+        except ClientGone:
+            raise ApiError(400, "The connection was closed before the whole body had come.") from None
+        facts, _ = facts_for(core, parse_body(body), operation, headers, "")
+        if not core.holds.possible:
+            facts = structs.replace(facts, may_hold=False)
+        fleet = core.fleet.snapshot(core.clock())
+        return {"asked_at": time.time(), **explanation(facts, fleet, core.router.decide(facts, fleet))}
 
     @routes.get("/books")
     async def the_books(since: float = Query(0.0, description="wall clock, seconds since 1970")) -> dict[str, Any]:

@@ -14,24 +14,27 @@ from starlette.exceptions import HTTPException
 
 import gateway
 from gateway.server.admin import admin_routes
+from gateway.server.copies import copy_observers
 from gateway.server.core import Core
 from gateway.server.errors import ApiError, error_body
 from gateway.server.health import health_routes
 from gateway.server.observe import observers
 from gateway.server.operation import Endpoint
 from gateway.server.request import Receive, Scope, Send
+from gateway.server.warmup import Warmups
 
 
 class Application:
     """The ASGI application. Generation paths are looked up before anything else runs."""
 
     def __init__(self, core: Core) -> None:
+        warmups = Warmups(core)
         self._generation = {
-            "/v1/chat/completions": Endpoint(core, "chat"),
-            "/v1/completions": Endpoint(core, "completions"),
-            "/v1/embeddings": Endpoint(core, "embeddings"),
+            "/v1/chat/completions": Endpoint(core, "chat", warmups),
+            "/v1/completions": Endpoint(core, "completions", warmups),
+            "/v1/embeddings": Endpoint(core, "embeddings", warmups),
         }
-        self._rest = _rest(core)
+        self._rest = _rest(core, warmups)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -42,16 +45,17 @@ class Application:
         await self._rest(scope, receive, send)
 
 
-def _rest(core: Core) -> FastAPI:
+def _rest(core: Core, warmups: Warmups) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = observers(core)
+        tasks = [*observers(core), *copy_observers(core)]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await warmups.aclose()
             await core.aclose()
 
     app = FastAPI(

@@ -21,9 +21,11 @@ from gateway.policy.schema import BackendSettings, Policy, ServedBy
 from gateway.routing.route import AliasRoutes, Route
 from gateway.routing.router import Router
 from gateway.routing.speed import SpeedModel
+from gateway.routing.tracker import Tracker
 from gateway.server.auth import Doors
 from gateway.server.decisions import Decisions
-from gateway.server.fleet import Fleet, Tracker
+from gateway.server.fleet import Fleet
+from gateway.server.holding import Holds
 
 
 class Core:
@@ -58,7 +60,7 @@ class Core:
         )
         self.fleet = Fleet(
             {
-                name: Tracker(name, settings.max_in_flight, speeds[name].max_tokens_per_second)
+                name: Tracker(name, settings.max_in_flight, speeds[name], policy.routing.margin)
                 for name, settings in serving.items()
             },
             self.meter.window_view,
@@ -86,6 +88,7 @@ class Core:
         )
         self.doors = Doors(policy.auth)
         self.decisions = Decisions(policy.routing.decisions_kept)
+        self.holds = Holds(policy.routing.max_held, self.series)
         self.draining = False
         for name, speed in speeds.items():
             self.series.capacity.labels(name).set(speed.max_tokens_per_second)

@@ -70,6 +70,14 @@ def shutting_down() -> UpstreamError:
     )  # fmt: skip
 
 
+def nobody_now() -> UpstreamError:
+    """It should wait for a cheaper moment, says the router, and the gateway can keep nobody waiting now."""
+    return UpstreamError(
+        "No backend can take the request now, and the gateway keeps too many waiting (routing.max_held).",
+        status=503, type="server_error", code="no_backend_available", fault=Fault.CAPACITY, retry_after_seconds=5.0,
+    )  # fmt: skip
+
+
 def internal_error(id: str) -> UpstreamError:
     """A mistake of the gateway's own, with the id that its log has too."""
     return UpstreamError(

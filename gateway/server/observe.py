@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from math import isfinite
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
 from gateway.backends.wire import broken
+from gateway.metering.series import Series
 from gateway.policy.schema import BackendSettings
+from gateway.routing.load import Load
+from gateway.routing.tracker import Tracker
 from gateway.server.core import Core
-from gateway.server.fleet import Load, Tracker
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +36,50 @@ def metrics_url(settings: BackendSettings) -> str | None:
     return urlunsplit((parts.scheme, parts.netloc, f"{root}/metrics", "", ""))
 
 
-def read_load(page: bytes) -> tuple[int, float | None] | None:
-    """(requests running and waiting, KV-cache use 0-1) from vLLM's metrics page; None: it has no such series."""
-    requests = 0.0
+RUNNING = b"vllm:num_requests_running"
+WAITING = b"vllm:num_requests_waiting"
+KV_CACHE = b"vllm:kv_cache_usage_perc"
+GENERATED = b"vllm:generation_tokens_total"
+GAP_SECONDS = b"vllm:inter_token_latency_seconds_sum"
+GAPS = b"vllm:inter_token_latency_seconds_count"
+STARTED = b"process_start_time_seconds"
+SUMMED = (RUNNING, WAITING, GENERATED, GAP_SECONDS, GAPS)
+NAMED = re.compile(rb'model_name="((?:[^"\\]|\\.)*)"')
+
+
+def read_load(page: bytes, at: float = 0.0, own_in_flight: int = 0) -> Load | None:
+    """vLLM's metrics page, over all its engines; None: it has none of its series, or a number that is none.
+
+    `at`: when it was asked for; `own_in_flight`: how many requests of ours were under way then."""
+    totals: dict[bytes, float] = {}
     kv: float | None = None
-    found = False
-    for line in page.splitlines():
-        if line.startswith((b"vllm:num_requests_running{", b"vllm:num_requests_waiting{")):
-            requests += float(line.rpartition(b" ")[2])
-            found = True
-        elif line.startswith(b"vllm:kv_cache_usage_perc{"):
-            kv = max(kv or 0.0, float(line.rpartition(b" ")[2]))
-    return (round(requests), kv) if found else None
+    started: float | None = None
+    models: set[str] = set()
+    try:
+        for line in page.splitlines():
+            if not line.startswith((b"vllm:", STARTED)):
+                continue
+            name, _, labels = line.partition(b"{")
+            if name in SUMMED:
+                totals[name] = totals.get(name, 0.0) + float(line.rpartition(b" ")[2])
+                if name == RUNNING and (named := NAMED.search(labels)) is not None:
+                    models.add(named[1].decode("utf-8", "replace"))
+            elif name == KV_CACHE:
+                kv = max(kv or 0.0, float(line.rpartition(b" ")[2]))
+            elif line.startswith(STARTED + b" "):
+                started = float(line.rpartition(b" ")[2])
+    except ValueError:
+        return None
+    running, waiting = totals.get(RUNNING), totals.get(WAITING)
+    if running is None and waiting is None:
+        return None
+    requests = (running or 0.0) + (waiting or 0.0)
+    if not all(isfinite(value) for value in totals.values()):
+        return None
+    return Load(
+        at, round(requests), own_in_flight, kv, round(waiting or 0.0), totals.get(GENERATED), totals.get(GAP_SECONDS),
+        totals.get(GAPS), started, frozenset(models),
+    )  # fmt: skip
 
 
 async def watch_load(core: Core, name: str, url: str) -> None:
@@ -54,27 +90,26 @@ async def watch_load(core: Core, name: str, url: str) -> None:
         timeout=aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT_SECONDS), trust_env=False
     ) as session:
         while True:
-            own = tracker.in_flight
             try:
-                load = await _scrape(session, name, url)
+                load = await _scrape(session, name, url, core.clock(), tracker.in_flight)
                 timeouts = 0
                 if not tracker.reachable:
                     tracker.reachable = True
                     tracker.recovered()
                 if load is not None:
-                    tracker.load = Load(core.clock(), load[0], own, load[1])
+                    tracker.scraped(load)
             except TimeoutError:
                 timeouts += 1
                 if timeouts >= TIMEOUTS_TO_UNREACHABLE:
-                    _lost(tracker, f"its metrics page did not answer {timeouts} times in a row")
+                    tracker.lost(f"its metrics page did not answer {timeouts} times in a row")
             except aiohttp.ClientError as error:
-                _lost(tracker, broken(name, error).message)
+                tracker.lost(broken(name, error).message)
             except Exception:
                 log.exception("reading the load of %s failed; it is tried again", name)
             await asyncio.sleep(core.policy.routing.scrape_seconds)
 
 
-async def _scrape(session: aiohttp.ClientSession, name: str, url: str) -> tuple[int, float | None] | None:
+async def _scrape(session: aiohttp.ClientSession, name: str, url: str, at: float, own_in_flight: int) -> Load | None:
     async with session.get(url) as response:
         if response.status != 200:
             return None
@@ -83,13 +118,16 @@ async def _scrape(session: aiohttp.ClientSession, name: str, url: str) -> tuple[
             page += part
             if len(page) > MAX_METRICS_BYTES:
                 raise ValueError(f"the metrics page of {name} is longer than {MAX_METRICS_BYTES} bytes")
-        return read_load(bytes(page))
+        return read_load(bytes(page), at, own_in_flight)
 
 
-def _lost(tracker: Tracker, why: str) -> None:
-    tracker.reachable = False
-    tracker.load = None
-    tracker.last_failure = why
+def _show_accuracy(series: Series, name: str, tracker: Tracker, now: float) -> None:
+    for quantity, accuracy in (("ttft", tracker.ttft_accuracy), ("time_per_token", tracker.time_per_token_accuracy)):
+        if accuracy.observations:
+            series.prediction_error.labels(name, quantity).set(accuracy.error_ratio or 0.0)
+            series.prediction_bias.labels(name, quantity).set(accuracy.bias_ratio or 0.0)
+            series.prediction_coverage.labels(name, quantity).set(accuracy.coverage_ratio or 0.0)
+    series.prediction_margin.labels(name).set(tracker.margin(now))
 
 
 async def keep_time(core: Core) -> None:
@@ -114,6 +152,8 @@ async def keep_time(core: Core) -> None:
             core.series.up.labels(name).set(tracker.reachable and not tracker.circuit_open(now))
             core.series.in_flight.labels(name).set(tracker.in_flight)
             core.series.utilization.labels(name).set(tracker.tokens_per_second(now) / tracker.capacity)
+            core.series.capacity.labels(name).set(tracker.capacity)
+            _show_accuracy(core.series, name, tracker, now)
 
 
 def observers(core: Core) -> list[asyncio.Task[None]]:

@@ -9,15 +9,20 @@ import time
 from collections.abc import Sequence
 from math import inf
 
+from msgspec import structs
+
 from gateway.backends.contract import Reply, UpstreamRequest
 from gateway.backends.errors import UpstreamError
-from gateway.backends.usage import MISSING, Usage
-from gateway.metering.records import Attempt, OperationRecord, Outcome
-from gateway.routing.decision import Candidate, Decision
+from gateway.backends.usage import MISSING
+from gateway.metering.records import OperationRecord, Outcome
+from gateway.routing.decision import Candidate, Decision, Reason
 from gateway.routing.facts import Operation, RequestFacts
+from gateway.routing.refusal import LATENCY_CEILING
+from gateway.server.attempt import CLIENT_CLOSED, AttemptRun
 from gateway.server.core import Core
 from gateway.server.decisions import Kept
-from gateway.server.errors import ApiError, error_event, internal_error, shutting_down
+from gateway.server.errors import ApiError, error_event, internal_error, nobody_now, shutting_down
+from gateway.server.intake import facts_for
 from gateway.server.request import (
     ClientGone,
     Headers,
@@ -25,18 +30,15 @@ from gateway.server.request import (
     Receive,
     Scope,
     Send,
-    facts_of,
     parse_body,
-    prompt_bytes,
     read_body,
     read_headers,
 )
-from gateway.server.verdict import in_time, outcome_of
+from gateway.server.verdict import in_time, is_bad, is_wrong, outcome_of
+from gateway.server.warmup import Warmups
 
 log = logging.getLogger(__name__)
 
-CLIENT_CLOSED = 499
-"""The status booked when the client went before the end. Never sent: nobody is there."""
 PATIENCE_FACTOR = 4.0
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 LEAST_PATIENCE_SECONDS = 30.0
@@ -47,20 +49,24 @@ or as long as the ceiling allows: whichever is longest."""
 class Endpoint:
     """The ASGI application of one `/v1` generation path."""
 
-    def __init__(self, core: Core, operation: Operation) -> None:
+    def __init__(self, core: Core, operation: Operation, warmups: Warmups) -> None:
         self._core = core
         self._operation = operation
+        self._warmups = warmups
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await OperationRun(self._core, self._operation, scope, receive, send).run()
+        await OperationRun(self._core, self._operation, self._warmups, scope, receive, send).run()
 
 
 class OperationRun:
     """What happens to one request. Books what it did, however it ends."""
 
-    def __init__(self, core: Core, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, core: Core, operation: Operation, warmups: Warmups, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self._arrived = core.clock()
         self._core = core
+        self._warmups = warmups
         self._operation: Operation = operation
         self._scope = scope
         self._receive = receive
@@ -72,7 +78,12 @@ class OperationRun:
         self._facts: RequestFacts | None = None
         self._decision: Decision | None = None
         self._prompt_bytes = 0
-        self._reason = "none"
+        self._reason: Reason = "none"
+        self._held_seconds = 0.0
+        self._wrong = False
+        """It was last sent where answers are below the quality it needs."""
+        self._turned_away = False
+        """Refused, because nobody is predicted to be in time."""
         self._answering = False
         """Headers have gone out: from here on no other backend can be tried."""
         self._attempts = 0
@@ -155,49 +166,53 @@ class OperationRun:
     async def _serve(self, body: bytes) -> None:
         core = self._core
         parsed = self._parsed = parse_body(body)
-        alias = core.policy.aliases.get(parsed.model)
-        if alias is None:
-            raise ApiError(
-                404, f"The model '{parsed.model[:80]}' does not exist. See GET /v1/models.",
-                code="model_not_found", param="model",
-            )  # fmt: skip
-        most = alias.max_output_tokens
-        if most is not None and (parsed.max_output_tokens or 0) > most:
-            raise ApiError(
-                400, f"max_tokens is {parsed.max_output_tokens}; the model '{parsed.model}' allows {most}.",
-                code="invalid_value", param="max_tokens",
-            )  # fmt: skip
-        size = self._prompt_bytes = prompt_bytes(parsed.fields)
-        tokens = core.fleet.estimate_prompt_tokens(parsed.model, size)
-        facts = self._facts = facts_of(parsed, self._operation, alias, self._headers, tokens)
-        classes = core.router.aliases[parsed.model].qualities
-        if facts.quality is not None and facts.quality not in classes:
-            raise ApiError(
-                400, f"x-crossover-quality is '{facts.quality}'; the model '{parsed.model}' has {', '.join(classes)}.",
-                code="invalid_header", param="x-crossover-quality",
-            )  # fmt: skip
-        now = core.clock()
-        fleet = core.fleet.snapshot(now)
-        decision = self._decision = core.router.decide(facts, fleet)
-        self._reason = decision.reason
-        core.decisions.keep(Kept(self._id, time.time(), facts, fleet, decision))
+        facts, self._prompt_bytes = facts_for(core, parsed, self._operation, self._headers, self._key)
+        decision = await self._decided(facts)
         if decision.refusal is not None:
+            self._turned_away = decision.refusal.code == LATENCY_CEILING
             raise ApiError.refused(decision.refusal)
-        core.series.overhead(core.clock() - self._arrived)
-        await self._try_in_order(body, decision.order[: core.policy.routing.max_attempts])
+        if not decision.order:
+            raise ApiError.upstream(nobody_now())
+        core.series.overhead(core.clock() - self._arrived - self._held_seconds)
+        await self._try_in_order(body, parsed, decision.order[: core.policy.routing.max_attempts])
+
+    async def _decided(self, facts: RequestFacts) -> Decision:
+        """Asks the router, waits as long as it says, and asks again: until it names a backend, or nobody."""
+        core = self._core
+        while True:
+            if not core.holds.possible:
+                facts = structs.replace(facts, may_hold=False)
+            self._facts = facts
+            now = core.clock()
+            fleet = core.fleet.snapshot(now)
+            decision = self._decision = core.router.decide(facts, fleet)
+            self._reason = decision.reason
+            core.router.note(facts, decision, now)
+            core.decisions.keep(Kept(self._id, time.time(), facts, fleet, decision))
+            if decision.warm is not None:
+                self._warmups.start(decision.warm, facts.alias)
+            if decision.hold_seconds is None or not facts.may_hold:
+                return decision
+            try:
+                await core.holds.wait(decision.hold_seconds)
+            finally:
+                self._held_seconds += core.clock() - now
+            facts = structs.replace(facts, asked_before=True, elapsed_seconds=core.clock() - self._arrived)
 
     # -- attempts --------------------------------------------------------------------------------------------------
 
-    async def _try_in_order(self, body: bytes, order: Sequence[Candidate]) -> None:
+    async def _try_in_order(self, body: bytes, parsed: ParsedBody, order: Sequence[Candidate]) -> None:
         failure: UpstreamError | None = None
         core = self._core
+        assert self._facts is not None
         for position, candidate in enumerate(order):
+            self._wrong = is_wrong(self._facts, core.policy.aliases[parsed.model], candidate.target)
             if position:
                 if not core.fleet.trackers[candidate.backend].askable(core.clock()):
                     continue  # it has fallen ill since the decision
-                self._reason = "fallback"
+                self._reason = "lower_quality_though_wrong" if self._wrong else "fallback"
             try:
-                await self._attempt(body, candidate, last=position == len(order) - 1)
+                await self._attempt(body, parsed, candidate, last=position == len(order) - 1)
                 return
             except UpstreamError as error:
                 if self._answering:
@@ -210,20 +225,14 @@ class OperationRun:
         self._outcome = outcome_of(failure)
         raise ApiError.upstream(failure)
 
-    async def _attempt(self, body: bytes, candidate: Candidate, *, last: bool) -> None:
-        """One request to one backend, booked in any case. Raises `UpstreamError`."""
-        core, facts, parsed = self._core, self._facts, self._parsed
+    async def _attempt(self, body: bytes, parsed: ParsedBody, candidate: Candidate, *, last: bool) -> None:
+        """Raises `UpstreamError`."""
+        core, facts = self._core, self._facts
         assert facts is not None
-        assert parsed is not None
-        name = candidate.backend
-        tracker = core.fleet.trackers[name]
         self._attempts += 1
-        self._backend = name
+        self._backend = candidate.backend
         self._candidate = candidate
-        started = core.clock()
-        if candidate.predicted is not None:
-            self._expect_cold_start(candidate, started)
-        core.series.decision(name, self._reason)
+        core.series.decision(candidate.backend, self._reason)
         request = UpstreamRequest(
             operation=self._operation,
             target=candidate.target,
@@ -232,53 +241,21 @@ class OperationRun:
             fields=parsed.fields,
             stream=parsed.stream,
             include_usage=parsed.include_usage,
-            first_byte_deadline=self._deadline(candidate, started, last),
+            first_byte_deadline=self._deadline(candidate, core.clock(), last),
             request_id=self._id,
             cold_deadline=inf if last else self._ceiling_ends(),
             prompt_bytes=self._prompt_bytes,
         )
-        reply: Reply | None = None
-        copy: int | None = None
-        ttft: float | None = None
-        outcome: Outcome = "cancelled"
-        status = CLIENT_CLOSED
-        usage = MISSING
-        with tracker.under_way(facts.input_tokens) as first_token:
-            try:
-                reply = await core.backends[name].send(request)
-                answered = core.clock()
-                first_token()
-                if parsed.stream:
-                    ttft, self._ttft = answered - started, answered - self._arrived
-                tracker.answering()
-                copy = core.meter.window_call_began(name, reply.admitted_at, answered)
-                await self._relay(reply, candidate)
-                outcome, status = "ok", 200
-                tracker.succeeded()
-            except UpstreamError as error:
-                outcome, status = outcome_of(error), error.status
-                tracker.failed(error.fault, error.message, core.clock(), error.retry_after_seconds)
-                raise
-            finally:
-                now = core.clock()
-                if reply is not None:
-                    usage = reply.usage
-                    await reply.aclose()
-                elif request.wire.sent_at is not None:
-                    # It was sent, and nobody said that it was refused: it may be billed, and opens a window.
-                    usage = Usage(facts.input_tokens, 0, "estimated")
-                    copy = core.meter.window_call_began(name, request.wire.sent_at, now)
-                core.meter.window_call_ended(name, copy)
-                record = Attempt(
-                    self._id, self._attempts, name, candidate.target.model, core.meter.wall(started), outcome, status,
-                    usage.input_tokens, usage.output_tokens, usage.certainty,
-                    0 if usage is MISSING and reply is None else core.meter.price(name, usage), ttft, now - started,
-                    candidate.target.generation,
-                )  # fmt: skip
-                core.meter.attempt_ended(facts.alias, record, usage)
-                self._usage, self._outcome, self._status = usage, outcome, status
-                if reply is not None:
-                    self._learn(candidate, usage, ttft, now - started, outcome)
+        attempt = AttemptRun(
+            core, self._id, self._attempts, candidate.backend, request, facts.input_tokens,
+            predicted=candidate.predicted, facts=facts, caller=self._key,
+        )  # fmt: skip
+        try:
+            await attempt.run(lambda reply: self._relay(reply, candidate))
+        finally:
+            self._usage, self._outcome, self._status = attempt.usage, attempt.outcome, attempt.status
+            if parsed.stream and attempt.answered_at is not None:
+                self._ttft = attempt.answered_at - self._arrived
 
     async def _relay(self, reply: Reply, candidate: Candidate) -> None:
         """The upstream's bytes to the client as they come."""
@@ -311,29 +288,6 @@ class OperationRun:
         assert self._facts is not None
         ceiling = self._facts.ceiling
         return self._arrived + min(ceiling.ttft_seconds or inf, ceiling.latency_seconds or inf)
-
-    def _expect_cold_start(self, candidate: Candidate, now: float) -> None:
-        window = self._core.meter.window_view(candidate.backend, now)
-        if window is not None and window.copies == 0:
-            cost = self._core.settings[candidate.backend].cost
-            assert cost is not None
-            assert cost.kind == "window"
-            self._core.fleet.trackers[candidate.backend].cold_start_began(now, cost.cold_start_seconds)
-
-    def _learn(self, candidate: Candidate, usage: Usage, ttft: float | None, seconds: float, outcome: Outcome) -> None:
-        """What this attempt says about the next ones. Only streams tell when the first token came."""
-        assert self._facts is not None
-        assert self._parsed is not None
-        core, name, alias = self._core, candidate.backend, self._facts.alias
-        tracker = core.fleet.trackers[name]
-        tracker.generated(usage.output_tokens, core.clock())
-        if ttft is not None:
-            per_token = (seconds - ttft) / (usage.output_tokens - 1) if usage.output_tokens > 1 else None
-            core.series.latency(name, alias, ttft, per_token)
-            if outcome == "ok" and candidate.predicted is not None:
-                tracker.observed(candidate.predicted, ttft, per_token, core.clock())
-        if outcome == "ok" and usage.certainty == "exact":
-            core.fleet.answered(alias, self._prompt_bytes, usage.input_tokens, usage.output_tokens)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
@@ -377,21 +331,24 @@ class OperationRun:
 
     def _book(self) -> None:
         core = self._core
-        seconds = core.clock() - self._arrived
+        now = core.clock()
+        seconds = now - self._arrived
         if self._facts is None:
             known = self._parsed is not None and self._parsed.model in core.policy.aliases
             model = self._parsed.model if known and self._parsed is not None else "other"
             core.series.operation(None, model, self._outcome, seconds)
             return
+        kept = in_time(self._facts.ceiling, self._ttft, seconds, self._usage) if self._outcome == "ok" else None
         core.meter.operation_ended(
             OperationRecord(
                 self._id, self._key, self._facts.alias, self._operation, self._facts.stream,
                 core.meter.wall(self._arrived), self._outcome, self._status, self._backend, self._reason,
                 self._attempts, self._usage.input_tokens, self._usage.output_tokens, self._usage.certainty,
-                self._ttft, seconds, self._in_time(seconds),
+                self._ttft, seconds, kept, self._held_seconds,
             )
         )  # fmt: skip
-
-    def _in_time(self, seconds: float) -> bool | None:
-        assert self._facts is not None
-        return in_time(self._facts.ceiling, self._ttft, seconds, self._usage) if self._outcome == "ok" else None
+        if self._held_seconds:
+            core.series.hold(self._held_seconds)
+        bad = is_bad(self._outcome, kept, self._wrong, self._turned_away)
+        if bad is not None:
+            core.router.ended(self._facts, bad, now)

@@ -245,7 +245,12 @@ def _bytes_without_media(messages: bytes) -> int:
 
 
 def facts_of(
-    parsed: ParsedBody, operation: Operation, alias: AliasSettings, headers: Headers, input_tokens: int
+    parsed: ParsedBody,
+    operation: Operation,
+    alias: AliasSettings,
+    headers: Headers,
+    input_tokens: int,
+    expected_output_tokens: float | None = None,
 ) -> RequestFacts:
     """Ceilings: the request's own where it says one, else the alias's."""
     ceiling = alias.ceiling
@@ -263,4 +268,5 @@ def facts_of(
         quality=headers.quality,
         demands=demands(parsed.fields, operation),
         pinned_backend=headers.backend,
+        expected_output_tokens=expected_output_tokens,
     )

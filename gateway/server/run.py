@@ -71,6 +71,10 @@ class _Server(uvicorn.Server):
         self._core.draining = True  # answers under way go on; what comes on open connections is sent elsewhere
         super().handle_exit(sig, frame)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._core.holds.end()
+        await super().shutdown(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:

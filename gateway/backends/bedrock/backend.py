@@ -112,7 +112,8 @@ class BedrockBackend:
         try:
             async with asyncio.timeout(patience_seconds):
                 headers = await self._authorizer.headers(url, body, _plain_headers(request))
-                request.wire.sent_at = sent_at = self._clock()
+                sent_at = self._clock()
+                request.wire.sent(sent_at)
                 response = await self._open_session().post(
                     # Encoded already: requoted by yarl, the path would no longer be the one that was signed.
                     yarl.URL(url, encoded=True), data=body, headers={**headers, **_UNSIGNED_HEADERS},
@@ -121,7 +122,7 @@ class BedrockBackend:
                 return await self._reply(request, shape, response, sent_at)
         except aiohttp.ClientError as error:  # before TimeoutError: a connect timeout of aiohttp's is both
             if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-                request.wire.sent_at = None  # it never left
+                request.wire.refused()  # it never left
             failure = broken(self._name, error)
         except TimeoutError:
             failure = timed_out(self._name, "the first byte", max(0.0, round(patience_seconds, 3)))
@@ -138,8 +139,10 @@ class BedrockBackend:
     ) -> Reply:
         upstream = Body(self._name, response)
         if response.status != 200:
-            request.wire.sent_at = None
-            raise self._refusal(response, await upstream.read_all(MAX_ERROR_BODY_BYTES))
+            request.wire.sent_at = None  # whatever its body says, and even if that never comes
+            refusal = self._refusal(response, await upstream.read_all(MAX_ERROR_BODY_BYTES))
+            request.wire.refused(refusal)
+            raise refusal
         answer = Answer(request, int(time.time()))
         tally = Tally(request.prompt_bytes, self._rates)
         translator = shape.translator(answer, tally)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 
-from gateway.sandbox.bedrock import admin
+from gateway.sandbox.bedrock import admin, cloudwatch
 from gateway.sandbox.bedrock.auth import authenticate
 from gateway.sandbox.bedrock.errors import BedrockError, Dropped, invalid
 from gateway.sandbox.bedrock.exchange import Exchange, Receive, Scope, Send
@@ -59,6 +59,10 @@ class BedrockSandbox:
             await _json(exchange, status, content, {})
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if headers.get("x-amz-target", "").startswith(cloudwatch.TARGET):
+            status, content = cloudwatch.answer(self.sandbox, headers, body)
+            await _json(exchange, status, content, {"content-type": cloudwatch.CONTENT_TYPE})
+            return
         settings = self.sandbox.settings
         model = None
         try:

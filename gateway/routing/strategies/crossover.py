@@ -1,0 +1,359 @@
+"""The product's way to choose: the smallest expected cost, where everything that matters has a price.
+
+- An answer that is late, or below the quality it needs, costs the *worth* of an answer in time: the shadow price of the
+  error budget (`budget.py`).
+- Room on a box that is getting full costs what it takes from *captive* requests, which no per-token backend answers
+  well: the chance that the box is about to turn somebody away (`congestion.py`), times the share of it that is taken,
+  times the worth.
+- A call in a window that is paid costs nothing. A window is not the price of a request but an investment (ski rental):
+  each captive request that the boxes cannot answer in time adds its worth to the *regret*; when that reaches the price of
+  a window (a part of it where the forecast says that one pays), one is opened. While it is paid it is filled; past that
+  the boxes come first again, and it closes by neglect unless regret says to extend it.
+- What can wait is held while the boxes are about to be too full, until they are not or a window is open.
+"""
+
+from __future__ import annotations
+
+from math import ceil, erfc, exp, inf, sqrt
+from typing import NamedTuple
+
+from gateway.economics.prices import CostModel, WindowCost
+from gateway.policy.schema import RoutingSettings
+from gateway.routing.common import Demand
+from gateway.routing.decision import Circumstances, Reason
+from gateway.routing.facts import RequestFacts
+from gateway.routing.memory import Memory
+from gateway.routing.route import Route
+from gateway.routing.strategies.chosen import Chosen
+from gateway.routing.weigh import Weighed
+
+NEGLIGIBLE_NANOUSD = 1e4
+"""A thousandth of a cent: a request that costs the box less may stay there even while a window is paid."""
+FULL_LOAD = 0.6
+"""Load of the box from which on everybody uses a window that is paid."""
+SAFE_CHANCE = 0.02
+"""A chance of being late below this is not worth a thought."""
+SOON_FREE_SECONDS = 30.0
+"""A window paid for longer than this takes whatever the box cannot: nothing is congested."""
+ROOM_WAIT_SECONDS = 0.3
+"""While the copies of a paid window are full: a stream ends there about as often."""
+ROOM_SLACK_SECONDS = 2.0
+COLD_SLACK_SECONDS = 1.0
+WORTH_WITHOUT_WINDOWS_NANOUSD = 15e6
+"""Where no window can be opened there is no price to take the worth from: 1.5 cents."""
+UNKNOWN_PRICE_SHARE = 0.9
+"""An unknown price is taken to be nearly the worth of an answer in time: a last resort before being late."""
+LEAST_DEMAND = 0.3
+"""Below this share of the boxes no overload is forecast."""
+SQRT_2, SQRT_2_PI = sqrt(2.0), 2.5066282746310002
+
+
+class Windows:
+    """What never changes about opening windows: the cheapest of the policy's imported models."""
+
+    def __init__(self, costs: list[CostModel | None]) -> None:
+        windows = [cost for cost in costs if isinstance(cost, WindowCost)]
+        best = min(windows, key=lambda cost: cost.nanousd_per_window, default=None)
+        self.nanousd = 0.0 if best is None else float(best.nanousd_per_window)
+        self.seconds = 1.0 if best is None else float(best.window_seconds)
+
+
+def choose(
+    facts: RequestFacts, weighed: list[Weighed], settings: RoutingSettings, memory: Memory, windows: Windows, now: float
+) -> Chosen:
+    """`weighed`: at least one of them is not barred. Does not change `memory`."""
+    able = [one for one in weighed if one.barred is None]
+    worth = (
+        memory.budget.worth(windows.nanousd, windows.seconds, memory.work_seconds)
+        if windows.nanousd
+        else WORTH_WITHOUT_WINDOWS_NANOUSD
+    )
+    boxes, imported, metered, lower = [], [], [], []
+    for one in able:
+        if one.below is not None:
+            lower.append(one)
+        elif one.owned:
+            boxes.append(one)
+        elif isinstance(one.route.cost, WindowCost):
+            imported.append(one)
+        else:
+            metered.append(one)
+    captive = not metered
+    demand = memory.common.demand(now)
+    load = _load(demand, boxes)
+    pressure = min((one.pressure for one in boxes), default=0.0)
+    paid = next((one for one in imported if one.free_window), None)
+    relief = paid is not None and paid.state.window is not None and paid.state.window.free_seconds > SOON_FREE_SECONDS
+    overload = 0.0 if relief or not boxes else memory.congestion.chance(pressure, load)
+    _expect(able, worth, overload * settings.box.congestion_weight, memory.work_seconds)
+    return _Choice(
+        facts, settings, memory, now, able, boxes, imported, metered, lower, paid, worth,
+        Circumstances(worth, captive, pressure, load, overload), demand,
+    ).make()  # fmt: skip
+
+
+def _load(demand: Demand, boxes: list[Weighed]) -> float:
+    """Work per second over what all boxes can do together."""
+    rate = 0.0
+    for one in boxes:
+        speed = one.state.speed or one.route.speed
+        work = (
+            demand.prompt_tokens / speed.prompt_tokens_per_second
+            + demand.output_tokens * speed.step(speed.batch) / speed.batch
+        )
+        if work <= 0:
+            return 0.0
+        rate += 1.0 / work
+    return 1.0 / rate if rate else 0.0
+
+
+def _expect(able: list[Weighed], worth: float, congestion: float, mean_work: float) -> None:
+    for one in able:
+        if one.owned:
+            share = one.work_seconds / mean_work if mean_work > 0 else 1.0
+            one.congestion = congestion * worth * share
+        bad = 1.0 if one.below is not None else one.late
+        marginal = UNKNOWN_PRICE_SHARE * worth if one.marginal is None else one.marginal
+        one.expected = marginal + worth * bad + one.congestion
+
+
+class Regret(NamedTuple):
+    """Of windows of `model` that were not opened, in n$, after this decision; the amount that opens one; and how many
+    answers the forecast says that one would save."""
+
+    model: Weighed | None
+    nanousd: float
+    threshold: float
+    saved: float
+
+
+NO_REGRET = Regret(None, 0.0, 0.0, 0.0)
+
+
+class _Choice:
+    """One decision under way."""
+
+    __slots__ = ("able", "boxes", "demand", "facts", "imported", "lower", "memory", "metered", "notes", "now", "paid",
+                 "settings", "worth")  # fmt: skip
+
+    def __init__(
+        self, facts: RequestFacts, settings: RoutingSettings, memory: Memory, now: float, able: list[Weighed],
+        boxes: list[Weighed], imported: list[Weighed], metered: list[Weighed], lower: list[Weighed],
+        paid: Weighed | None, worth: float, notes: Circumstances, demand: Demand,
+    ) -> None:  # fmt: skip
+        self.facts, self.settings, self.memory, self.now = facts, settings, memory, now
+        self.able, self.boxes, self.imported, self.metered, self.lower = able, boxes, imported, metered, lower
+        self.paid, self.worth, self.notes, self.demand = paid, worth, notes, demand
+
+    def make(self) -> Chosen:
+        facts, settings, notes = self.facts, self.settings, self.notes
+        if facts.pinned_backend is not None:
+            return self._send(self.able[0], "pinned")
+        box = min(self.boxes, key=_expected) if self.boxes else None
+        paid = self.paid
+        if (
+            paid is not None
+            and paid.late < 1.0
+            and (
+                box is None
+                or (
+                    box.pressure > settings.windows.ride_load
+                    and (notes.captive or box.expected > NEGLIGIBLE_NANOUSD or box.pressure > FULL_LOAD)
+                )
+            )
+        ):
+            return self._send(paid, "window_is_paid")
+        if box is not None and (box.late > 0.01 or notes.overload_chance > settings.hold.risk):
+            step = self._may_wait()
+            if step:
+                return self._hold(step)
+        if not notes.captive:
+            return self._with_metered(box)
+        if box is None:
+            return self._without_box()
+        return self._captive(box)
+
+    def _with_metered(self, box: Weighed | None) -> Chosen:
+        metered = min(self.metered, key=_expected)
+        if metered.late >= 1.0 and (box is None or box.late >= 1.0):
+            return self._late()
+        if box is None or metered.expected < box.expected:
+            return self._send(metered, self._why(metered))
+        return self._send(box, self._why(box))
+
+    def _without_box(self) -> Chosen:
+        """Only windows that are not paid are left: whoever must be answered opens one."""
+        first = min(self.imported, key=_expected, default=None)
+        if first is None:
+            return self._late()
+        window = first.state.window
+        if window is not None and window.copies and not window.room and window.free_seconds > 0 and self._room_soon():
+            return self._hold(ROOM_WAIT_SECONDS)
+        if first.late >= 1.0 and self.lower and self.settings.when_late == "lower_quality":
+            started = None if window is None or window.copies or first.state.restoring_seconds is not None else first
+            return self._late(warm=started)
+        if first.late >= 1.0 and self.settings.when_late == "reject":
+            return self._late(warm=first if window is not None and not window.copies else None)
+        return self._send(first, self._why(first))
+
+    def _captive(self, box: Weighed) -> Chosen:
+        """Only the boxes and the imported models answer it well, and no window is paid that it could use."""
+        settings, notes, worth = self.settings, self.notes, self.worth
+        share = box.work_seconds / self.memory.work_seconds if self.memory.work_seconds > 0 else 1.0
+        crowded = settings.box.sacrifice_weight * notes.overload_chance * share
+        on_box = box.late + crowded < settings.box.late_share
+        model = min(self.imported, key=_coldness, default=None)
+        if model is None:
+            return self._send(box, self._why(box)) if on_box else self._late(turned_away=True)
+        slack = self._slack()
+        window = model.state.window
+        up = window is not None and window.copies > 0
+        starting = not up and model.state.restoring_seconds is not None
+        prewarm = (
+            not up and not starting and not self.facts.asked_before and settings.windows.prewarm > 0
+            and self._saved(model, noisy=True) * worth >= settings.windows.prewarm * self._opening(model.route, up)
+        )  # fmt: skip
+        warm = model if prewarm else None
+        if on_box and box.late < SAFE_CHANCE:
+            return self._send(box, self._why(box), warm=warm)
+        if starting and window is not None:
+            ready = model.state.restoring_seconds or 0.0
+            cost = model.route.cost
+            assert isinstance(cost, WindowCost)
+            if ready + COLD_SLACK_SECONDS < slack and window.in_flight < cost.concurrency_per_copy:
+                return self._send(model, "window_pays", turned_away=not on_box)
+        if up and window is not None and not window.room and window.free_seconds > 0 and self._room_soon():
+            return self._hold(ROOM_WAIT_SECONDS)
+        if starting:
+            return self._settle(box, on_box, None, None)
+        saved = self._saved(model, noisy=False)
+        price = self._opening(model.route, up)
+        regret = self.memory.regret(model.route.backend, self.now) + worth * (box.late if on_box else 1.0)
+        knobs = settings.windows
+        share = (knobs.extend if up else knobs.eager) if saved * worth >= price else knobs.patient
+        threshold = price * share
+        if regret < threshold:
+            return self._settle(box, on_box, warm, Regret(model, regret, threshold, saved))
+        afresh = Regret(model, 0.0, threshold, saved)
+        if up and window is not None and window.room > 0:
+            return self._send(model, "window_pays", turned_away=not on_box, regret=afresh)
+        return self._settle(box, on_box, None if up else model, afresh)
+
+    def _settle(self, box: Weighed, on_box: bool, warm: Weighed | None, regret: Regret | None) -> Chosen:
+        """No window for this one: the box where it may still do, else what the policy says of those who are late."""
+        if on_box:
+            return self._send(box, self._why(box), warm=warm, regret=regret)
+        return self._late(warm=warm, turned_away=True, regret=regret)
+
+    # -- numbers -------------------------------------------------------------------------------------------------------
+
+    def _saved(self, model: Weighed, *, noisy: bool) -> float:
+        """Answers that a window would save if captive demand stays as it was: those beyond what the boxes can do.
+        `noisy`: also those that chance alone turns away from boxes of so many places (a normal loss)."""
+        load = self.notes.demand
+        if load < LEAST_DEMAND:
+            return 0.0
+        if not noisy:
+            lost = max(0.0, load - 1.0)
+        else:
+            places = sum((one.state.speed or one.route.speed).batch for one in self.boxes)
+            spread = sqrt(load / places)
+            off = (load - 1.0) / spread
+            lost = spread * (exp(-off * off / 2) / SQRT_2_PI + off * 0.5 * erfc(-off / SQRT_2))
+        cost = model.route.cost
+        assert isinstance(cost, WindowCost)
+        return self.demand.requests * float(cost.window_seconds) * lost / load
+
+    @staticmethod
+    def _opening(route: Route, up: bool) -> float:
+        """n$: an opened window, and with the idle tail billed those that follow it until the copy goes."""
+        cost = route.cost
+        assert isinstance(cost, WindowCost)
+        tail = ceil(cost.idle_seconds / cost.window_seconds) if cost.idle_tail_billed and not up else 0
+        return float(cost.nanousd_per_window) * (1 + tail)
+
+    def _slack(self) -> float:
+        """Seconds that are left for the first token."""
+        first = self.facts.ceiling.ttft_seconds
+        if first is None:
+            first = self.facts.ceiling.latency_seconds
+        return inf if first is None else self.settings.margin * first - self.facts.elapsed_seconds
+
+    def _room_soon(self) -> bool:
+        return self.facts.may_hold and self._slack() > ROOM_SLACK_SECONDS
+
+    def _may_wait(self) -> float:
+        """Seconds to hold it for; 0: it cannot wait."""
+        hold, first = self.settings.hold, self.facts.ceiling.ttft_seconds
+        if first is None or first < hold.least_ceiling_seconds or not self.facts.may_hold:
+            return 0.0
+        step = min(hold.step_seconds, first / 20.0)
+        return step if hold.share_of_ceiling * first - self.facts.elapsed_seconds > step else 0.0
+
+    # -- decisions -----------------------------------------------------------------------------------------------------
+
+    def _why(self, chosen: Weighed) -> Reason:
+        if len(self.able) - len(self.lower) == 1:
+            return "only_choice"
+        if chosen.late >= 1.0:
+            return "fastest_though_late"
+        return "cheapest_in_time"
+
+    def _hold(self, seconds: float) -> Chosen:
+        return Chosen(sorted(self.able, key=_expected), "held", self.notes, hold_seconds=seconds)
+
+    def _send(
+        self, first: Weighed, reason: Reason, *, warm: Weighed | None = None, turned_away: bool = False,
+        regret: Regret | None = None,
+    ) -> Chosen:  # fmt: skip
+        order = [first]
+        if len(self.able) > 1:
+            order += sorted((one for one in self.able if one is not first), key=_expected)
+        return Chosen(order, reason, self._told(turned_away, regret), warm=warm)
+
+    def _late(self, *, warm: Weighed | None = None, turned_away: bool = False, regret: Regret | None = None) -> Chosen:
+        """Nobody is expected to be in time at a price worth paying: what the policy says."""
+        when_late = self.settings.when_late
+        notes = self._told(turned_away, regret)
+        if when_late == "reject":
+            return Chosen([], "none", notes, warm=warm)
+        good = [one for one in self.able if one.below is None]
+        if when_late == "lower_quality" and self.lower:
+            order = sorted(self.lower, key=_marginal) + sorted(good, key=_expected)
+            return Chosen(order, "lower_quality_though_wrong", notes, warm=warm)
+        # A window that is not paid is opened by regret, not by whoever happens to be late.
+        settled = [one for one in good if not isinstance(one.route.cost, WindowCost) or one.free_window] or good
+        rest = [one for one in good if one not in settled]
+        if when_late == "cheapest":
+            return Chosen(sorted(settled, key=_marginal) + rest, "cheapest_though_late", notes, warm=warm)
+        return Chosen(sorted(settled, key=_latency) + rest, "fastest_though_late", notes, warm=warm)
+
+    def _told(self, turned_away: bool, regret: Regret | None) -> Circumstances:
+        notes = self.notes
+        if regret is None and not turned_away:
+            return notes
+        told = regret or NO_REGRET
+        return Circumstances(
+            notes.worth_nanousd, notes.captive, notes.pressure, notes.demand, notes.overload_chance, turned_away,
+            None if told.model is None else told.model.route.backend, told.nanousd, told.threshold, told.saved,
+        )  # fmt: skip
+
+
+def _expected(one: Weighed) -> tuple[float, float]:
+    return one.expected, one.predicted.latency_seconds if one.predicted is not None else inf
+
+
+def _marginal(one: Weighed) -> float:
+    return inf if one.marginal is None else one.marginal
+
+
+def _latency(one: Weighed) -> float:
+    return inf if one.predicted is None else one.predicted.latency_seconds
+
+
+def _coldness(one: Weighed) -> tuple[bool, float]:
+    window = one.state.window
+    cold = window is None or window.copies == 0
+    cost = one.route.cost
+    assert isinstance(cost, WindowCost)
+    return cold and one.state.restoring_seconds is None, float(cost.nanousd_per_window)

@@ -2,8 +2,9 @@
 
     python -m benchmarks.decision
 
-The fleet's snapshot (built anew for every request) and `Router.decide` are timed apart, on the gateway's own `Core`,
-in batches on this thread's CPU clock. Nothing is sent anywhere.
+The fleet's snapshot (built anew for every request) and `Router.decide` are timed apart, then together with
+`Router.note` as a request pays for them, on the gateway's own `Core`, in batches on this thread's CPU clock. The
+router's memory is warm: a simulated quarter of an hour of decisions was noted first. Nothing is sent anywhere.
 """
 
 from __future__ import annotations
@@ -16,26 +17,34 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from rich.table import Table
 
 from benchmarks.machine import in_one_line, machine, page, write_results
 from benchmarks.percentiles import percentile
+from gateway.economics.windows import WindowView
 from gateway.policy.load import parse_policy
 from gateway.policy.schema import Policy
 from gateway.routing.decision import Decision
 from gateway.routing.facts import Ceiling, RequestFacts
 from gateway.routing.load import Load
+from gateway.routing.snapshot import FleetSnapshot
 from gateway.server.core import Core
 
 BATCHES = 400
 CALLS_A_BATCH = 50
 KEPT = 2000
 """Results held at once when memory is counted."""
+NOTED = 4500
+NOTED_EVERY_SECONDS = 0.2
+BAD_EVERY = 150
+"""One in so many of the noted requests ends badly."""
 
 POLICY = """
 version: 1
 auth: {open: true}
 ledger: {path: null}
+routing: {when_late: lower_quality}
 backends:
   box: &box
     wire: openai
@@ -73,7 +82,18 @@ aliases:
       - {backend: cold-import, model: m}
       - {backend: on-demand, model: m, quality: tuned}
       - {backend: provisioned, model: m}
+  captive:
+    needs: tuned
+    served_by:
+      - {backend: box, model: m}
+      - {backend: second-box, model: m}
+      - {backend: import, model: m}
+      - {backend: cold-import, model: m}
+      - {backend: on-demand, model: m, quality: base}
+      - {backend: provisioned, model: m}
 """
+CAPTIVE = RequestFacts("captive", "chat", 300, 256, True, Ceiling(10.0, 0.2))
+"""No backend that is paid by the token answers it well."""
 
 REQUESTS = {
     "no ceiling": RequestFacts("tuned", "chat", 300, 256, True),
@@ -82,11 +102,19 @@ REQUESTS = {
     "fields to carry, pinned": RequestFacts(
         "tuned", "chat", 300, demands=frozenset(("tools", "temperature")), pinned_backend="import"
     ),
+    "captive": CAPTIVE,
 }
+CROWDED = {
+    "captive, all full": CAPTIVE,
+    "can wait, all full": RequestFacts("captive", "chat", 300, 256, True, Ceiling(300.0, 1.0)),
+}
+"""Asked of a fleet where all that is owned has a long line and no imported model is up."""
+FULL = 10.0
+"""Requests on all that is owned, over its batch."""
 
 
 def busy_core(policy: Policy) -> Core:
-    """A gateway in the middle of its day: some load everywhere, one import with an open window."""
+    """A gateway in the middle of its day: some load everywhere, one import with an open window that is paid."""
     core = Core(policy)
     now = core.clock()
     for number, tracker in enumerate(core.fleet.trackers.values()):
@@ -95,10 +123,42 @@ def busy_core(policy: Policy) -> Core:
         tracker.sent(300, now)
         tracker.scraped(Load(now, 6, 2, 0.4))
         tracker.generated(500, now)
-    for _ in range(3):
-        core.meter.window_call_began("import", now, now)
+    for seconds in (3.0, 2.0, 1.0):  # with the second call the copy stays for a second window
+        core.meter.window_call_began("import", now - seconds, now)
     core.fleet.answered("tuned", 1200, 300, 180)
+    core.fleet.answered("captive", 1200, 300, 180)
     return core
+
+
+def crowded(core: Core, fleet: FleetSnapshot, load: float) -> FleetSnapshot:
+    """The same fleet with so many requests (over its batch) on whatever is owned, and no imported model up."""
+    states = {}
+    for name, state in fleet.backends.items():
+        if state.window is not None:
+            closed = WindowView(0, 0, 0, 0.0, 0.0, state.window.next_window_nanousd)
+            states[name] = replace(state, window=closed, restoring_seconds=None, copies_starting=0)
+        elif name == "on-demand":
+            states[name] = state
+        else:
+            batch = core.fleet.trackers[name].seed.batch
+            in_flight = round(load * batch)
+            states[name] = replace(state, in_flight=in_flight, decoding=min(batch, in_flight), max_in_flight=1024)
+    return replace(fleet, backends=states)
+
+
+def live_through(core: Core) -> None:
+    """A quarter of an hour of decisions, noted: demand, congestion, regret and the error budget have something to go
+    by. The boxes fill up and empty again, twice a minute."""
+    router, now = core.router, core.clock()
+    fleet = core.fleet.snapshot(now)
+    loads = [crowded(core, fleet, 1.2 * FULL * step / 75) for step in range(76)]
+    asked = [CAPTIVE, REQUESTS["ceilings"]]
+    for number in range(NOTED):
+        at = now - (NOTED - number) * NOTED_EVERY_SECONDS
+        seen = replace(loads[abs(number % (2 * len(loads) - 1) - len(loads) + 1)], at=at)
+        facts = asked[number % 2]
+        router.note(facts, router.decide(facts, seen), at)
+        router.ended(facts, number % BAD_EVERY == 0, at)
 
 
 def cpu_nanoseconds(call: Callable[[], object]) -> list[float]:
@@ -150,10 +210,13 @@ def measure(core: Core) -> list[dict[str, Any]]:
         {"what": "Fleet.snapshot", "ns": cpu_nanoseconds(snapshot), "memory": memory(snapshot)}
     ]
     fleet = core.fleet.snapshot(core.clock())
-    for name, facts in REQUESTS.items():
+    full = crowded(core, fleet, FULL)
+    asked = [(name, facts, fleet) for name, facts in REQUESTS.items()]
+    asked += [(name, facts, full) for name, facts in CROWDED.items()]
+    for name, facts, seen in asked:
 
-        def decide(facts: RequestFacts = facts) -> Decision:
-            return core.router.decide(facts, fleet)
+        def decide(facts: RequestFacts = facts, seen: FleetSnapshot = seen) -> Decision:
+            return core.router.decide(facts, seen)
 
         decision = decide()
         in_time = sum(candidate.in_time for candidate in decision.candidates)
@@ -167,6 +230,15 @@ def measure(core: Core) -> list[dict[str, Any]]:
                 "chosen": None if chosen is None else f"{chosen.backend}, {decision.reason}",
             }
         )
+    for name in ("ceilings", "captive"):
+
+        def whole(facts: RequestFacts = REQUESTS[name]) -> Decision:
+            now = core.clock()
+            decision = core.router.decide(facts, core.fleet.snapshot(now))
+            core.router.note(facts, decision, now)
+            return decision
+
+        rows.append({"what": f"all three: {name}", "ns": cpu_nanoseconds(whole), "memory": memory(whole)})
     return rows
 
 
@@ -174,6 +246,7 @@ def main() -> None:
     console = page()
     facts = machine()
     core = busy_core(parse_policy(POLICY, "benchmark"))
+    live_through(core)
     console.print(f"One decision among {len(core.backends)} backends. {in_one_line(facts)}.")
     rows = measure(core)
     table = Table()
@@ -189,7 +262,8 @@ def main() -> None:
     summary = [{**row, "p50_ns": percentile(row["ns"], 50), "p99_ns": percentile(row["ns"], 99)} for row in rows]
     results = {
         "machine": facts, "backends": len(core.backends), "batches": BATCHES, "calls_a_batch": CALLS_A_BATCH,
-        "requests": msgspec.to_builtins(REQUESTS, enc_hook=sorted), "rows": summary,
+        "decisions_noted_before": NOTED, "requests": msgspec.to_builtins(REQUESTS | CROWDED, enc_hook=sorted),
+        "rows": summary,
     }  # fmt: skip
     console.print(f"Raw figures in {write_results('decision', results)}")
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.choreography [--seconds 600] [--box vllm|generator] [--load 2]`.
+"""`python -m benchmarks.choreography [--seconds 600] [--box vllm|generator] [--load 4]`.
 
 A real vLLM on this machine's CPU is the box (made as for the demo), the sandbox is Bedrock, 25 times faster. The burst
 of benchmarks/traces is thinned until its peak asks for `--load` times what the box was just measured to do. Writes
@@ -20,18 +20,19 @@ from benchmarks.choreography.play import play
 from benchmarks.choreography.stage import ServedBox, set_up
 from benchmarks.choreography.verdicts import as_json, figures, verdicts
 from benchmarks.machine import RESULTS, in_one_line, machine, page, write_results
-from benchmarks.traces.make_burst import RAMP_FROM, SECONDS
+from benchmarks.traces.make_burst import QUIET_FROM, RAMP_FROM, SECONDS
 from gateway.demo.local_box import GeneratorBox, LocalBox, VllmBox
 from gateway.demo.measure import BoxSpeed, measure_box
 from gateway.sandbox.vllm.prepare import prepare
 
+LOAD = "peak demand over what the box can do; four tenths of it any weights can answer, and may leave the box early"
 HOME = Path(os.environ.get("CROSSOVER_HOME") or Path(__file__).parents[2] / ".crossover")
 
 
 def main() -> int:
     asked = argparse.ArgumentParser(prog="benchmarks.choreography", description="A burst, live.")
     asked.add_argument("--seconds", type=float, default=SECONDS, help="play the ten minutes of the trace in so long")
-    asked.add_argument("--load", type=float, default=2.0, help="peak demand over what the box can do")
+    asked.add_argument("--load", type=float, default=4.0, help=LOAD)
     asked.add_argument("--box", choices=("vllm", "generator"), default="vllm")
     asked.add_argument("--output", default="choreography", help="name of the results files")
     options = asked.parse_args()
@@ -60,7 +61,8 @@ async def _run(box: LocalBox, options: argparse.Namespace, facts: dict[str, obje
         assert cost is not None
         assert cost.kind == "window"
         window_seconds = float(cost.window_minutes) * 60
-    found = verdicts(performance, window_seconds, RAMP_FROM * burst.seconds / SECONDS)
+    scale = burst.seconds / SECONDS
+    found = verdicts(performance, window_seconds, RAMP_FROM * scale, QUIET_FROM * scale)
     table = Table(box=None, title=in_one_line(facts), title_justify="left")
     for name in ("step", "kept", "seen"):
         table.add_column(name, overflow="fold")

@@ -92,7 +92,7 @@ async def _send(client: openai.AsyncOpenAI, asked: Asked, performance: Performan
             stream=asked.stream,
         )
         headers = response.headers
-        parsed = response.parse()
+        parsed: Any = response.parse()
         if asked.stream:
             async for _ in parsed:
                 pass

@@ -83,9 +83,17 @@ class PerTokenCost:
     input_nanousd_per_token: Fraction | None
     output_nanousd_per_token: Fraction | None
     kind: Literal["per_token"] = "per_token"
+    rate: TokenRate | None = field(init=False, repr=False, compare=False)
+    """Both prices, made ready once, since every decision asks; None: one of them is unknown."""
+
+    def __post_init__(self) -> None:
+        i, o = self.input_nanousd_per_token, self.output_nanousd_per_token
+        object.__setattr__(self, "rate", None if i is None or o is None else TokenRate.of(i, o))
 
     def price(self, input_tokens: int, output_tokens: int) -> NanoUsd | None:
         """List price of one request in n$, rounded half to even once; None when a needed price is unknown."""
+        if self.rate is not None:
+            return self.rate.price(input_tokens, output_tokens)
         if (input_tokens and self.input_nanousd_per_token is None) or (
             output_tokens and self.output_nanousd_per_token is None
         ):

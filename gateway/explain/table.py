@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -23,32 +23,58 @@ def show(told: Mapping[str, Any], console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("backend", "generation"):
         table.add_column(name, overflow="fold")
-    for name in ("TTFT", "per token", "latency", "marginal $", "busy", "window left"):
+    for name in ("TTFT", "per token", "latency", "late", "marginal $", "expected $", "busy", "window left"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("in time")
     table.add_column("why", overflow="fold")
     for candidate in told["candidates"]:
         table.add_row(*_cells(candidate), style="bold" if candidate["chosen"] else None)
     console.print(table)
     console.print(told["sentence"], markup=False, highlight=False)
-    for name, value in (told.get("notes") or {}).items():
-        console.print(f"  {name}: {value:.6g}" if isinstance(value, float) else f"  {name}: {value}", markup=False)
+    for line in _circumstances(told):
+        console.print(f"  {line}", markup=False, highlight=False)
 
 
 def _cells(candidate: Mapping[str, Any]) -> list[str]:
-    excluded = candidate["excluded"] is not None
     return [
         ("> " if candidate["chosen"] else "  ") + escape(candidate["backend"]),
         escape(candidate["generation"] or NOTHING),
         _seconds(candidate["predicted_ttft_seconds"]),
         _seconds(candidate["predicted_seconds_per_token"]),
         _seconds(candidate["predicted_latency_seconds"]),
-        NOTHING if candidate["marginal_usd"] is None else f"{candidate['marginal_usd']:.7f}",
+        NOTHING if candidate["late_chance"] is None else f"{candidate['late_chance']:.0%}",
+        NOTHING if candidate["marginal_usd"] is None else f"{candidate['marginal_usd']:.6f}",
+        NOTHING if candidate["expected_usd"] is None else f"{candidate['expected_usd']:.6f}",
         NOTHING if candidate["utilization"] is None else f"{candidate['utilization']:.0%}",
         _seconds(candidate["window_seconds_left"]),
-        NOTHING if excluded else "yes" if candidate["in_time"] else "no",
         escape(candidate["why"]),
     ]
+
+
+def _circumstances(told: Mapping[str, Any]) -> Iterator[str]:
+    now = told.get("circumstances")
+    if now is None or not now["answer_in_time_worth_usd"]:
+        return
+    yield f"an answer in time is worth ${now['answer_in_time_worth_usd']:.6f}"
+    yield (
+        f"the box has {now['box_requests_over_batch']:.2f} requests for each of its places; those who need it ask for "
+        f"{now['captive_demand_ratio']:.0%} of what it can do; it turns somebody away soon with a chance of "
+        f"{now['overload_chance']:.0%}"
+    )
+    if now["turned_away"]:
+        yield "the box is too full for this one"
+    regret = now["window_regret"]
+    if regret is None:
+        return
+    if regret["regret_usd"]:
+        yield (
+            f"${regret['regret_usd']:.6f} of ${regret['opens_at_usd']:.6f} until a window of {regret['backend']} is "
+            f"opened; it would save {regret['forecast_answers_saved']:.1f} answers by the forecast"
+        )
+    else:
+        yield (
+            f"a window of {regret['backend']} is opened: the ${regret['opens_at_usd']:.6f} were reached; it saves "
+            f"{regret['forecast_answers_saved']:.1f} answers by the forecast"
+        )
 
 
 def _seconds(value: float | None) -> str:

@@ -20,8 +20,8 @@ DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 OVERHEAD_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 HOLD_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 REASONS = (
-    "cheapest_in_time", "only_choice", "fastest_though_late", "cheapest_though_late", "pinned", "fallback",
-    "lower_quality_though_wrong",
+    "cheapest_in_time", "window_is_paid", "window_pays", "only_choice", "fastest_though_late", "cheapest_though_late",
+    "pinned", "fallback", "lower_quality_though_wrong",
 )  # fmt: skip
 
 
@@ -168,6 +168,26 @@ class Series:
             "route_decisions_total", "Where requests were sent, and why.", ["backend", "reason"],
             product(backends, REASONS),
         )  # fmt: skip
+        self.answer_worth = gauge(
+            "answer_in_time_worth_usd",
+            "US dollars that one answer in time is worth now: the shadow price of the error budget.",
+            [],
+        )
+        self.budget = gauge(
+            "error_budget_ratio",
+            "Share of requests that were late or wrong since the start, over the error budget; 1: it is spent.",
+            [],
+        )
+        self.window_regret = gauge(
+            "window_regret_usd",
+            "US dollars that windows which were not opened lately would have been worth: enough of it opens one.",
+            ["backend"], window_backends,
+        )  # fmt: skip
+        self.captive_demand = gauge(
+            "captive_demand_ratio",
+            "Work of requests that only a box or an imported model answers well, over what the boxes can do.",
+            [],
+        )
         self.held = gauge("held_requests", "Requests that wait at the gateway for a cheaper moment.", [])
         self._hold = Histogram(
             "crossover_hold_seconds", "How long requests that were held waited at the gateway.",

@@ -10,11 +10,16 @@ from gateway.policy.base import Name, PositiveFloat, Quality, Settings
 
 
 class CeilingSettings(Settings):
-    """The slowest answer that is still in time. Left out: no ceiling."""
+    """The slowest answer that is still in time. Left out: no ceiling. All times are since the request came in, and
+    waiting at the gateway counts."""
 
-    ttft_seconds: PositiveFloat | None = Field(None, description="to the first token")
-    seconds_per_output_token: PositiveFloat | None = Field(None, description="for each token after it")
-    latency_seconds: PositiveFloat | None = Field(None, description="to the last token")
+    ttft_seconds: PositiveFloat | None = Field(None, description="the first token is due then")
+    seconds_per_output_token: PositiveFloat | None = Field(
+        None,
+        description="the last token is due at the TTFT ceiling plus this times the answer's tokens: a quick start may "
+        "make up for a slow pace. Without a TTFT ceiling: of the answer's mean pace after its first token",
+    )
+    latency_seconds: PositiveFloat | None = Field(None, description="the last token is due then, however long it is")
 
 
 class ServedBy(Settings):

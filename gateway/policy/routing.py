@@ -57,7 +57,13 @@ class WindowStrategySettings(Settings):
     )
     patient: NonNegative = Field(1.5, description="the same when the forecast says that it does not")
     extend: NonNegative = Field(
-        0.1, description="as `eager`, to keep a copy that is up for one more window: no cold start is at stake"
+        0.0, description="as `eager`, to keep a copy that is up for one more window: no cold start is at stake"
+    )
+    opening_pays: PositiveFloat = Field(
+        1.25, description="a forecast says that opening pays when it saves this many times the price"
+    )
+    extending_pays: PositiveFloat = Field(
+        0.75, description="the same of one more window: below 1, since what goes on is likely to go on"
     )
     prewarm: NonNegative = Field(
         4.0, description="a copy is started before anybody is late when it would save this many times its price"
@@ -70,7 +76,10 @@ class WindowStrategySettings(Settings):
 class BudgetSettings(Settings):
     """The worth of one answer in time: the shadow price of the error budget, steered so that it is just spent."""
 
-    aim: Share = Field(0.93, description="share of the budget that is meant to be spent: the rest is for surprises")
+    aim: Share = Field(0.95, description="share of the budget that is meant to be spent: the rest is for surprises")
+    caution: NonNegative = Field(
+        0.6, description="standard deviations of a count as large as the budget that are left unspent besides"
+    )
     first_worth: PositiveFloat = Field(
         9.0,
         description="where the worth of an answer in time starts: so many times its share of a window's price, were "
@@ -79,7 +88,7 @@ class BudgetSettings(Settings):
     gain: PositiveFloat = Field(3.0, description="how strongly the worth answers to an over- or underspent budget")
     surplus_share: PositiveFloat = Field(2.0, description="of all requests so far; larger: a surplus is spent slower")
     deficit_share: PositiveFloat = Field(0.1, description="of all requests so far; larger: a deficit is mended slower")
-    slack_requests: PositiveFloat = Field(1500.0, description="requests until which the budget is not yet held tight")
+    slack_requests: PositiveFloat = Field(2000.0, description="requests until which the budget is not yet held tight")
     drift: NonNegative = Field(1.0, description="how fast the worth's starting point follows; 0: it stays")
     drift_requests: PositiveFloat = Field(20000.0, description="requests over which that following slows down")
     most_windows: PositiveFloat = Field(10.0, description="the most that one answer in time is worth, in windows")
@@ -94,8 +103,8 @@ class RoutingSettings(Settings):
     )
     when_late: Literal["fastest", "cheapest", "reject", "lower_quality"] = Field(
         "fastest",
-        description="what becomes of a request that nobody can answer in time; lower_quality: it is answered at once by "
-        "a backend of the alias that has another `quality`, and counts as wrong",
+        description="what becomes of a request that nobody can answer in time; lower_quality: it is answered at once "
+        "by a backend of the alias that has another `quality`, and counts as wrong",
     )
     margin: Annotated[float, Field(gt=0, le=1)] = Field(
         0.95, description="share of a ceiling that a prediction may use: the rest is for its error"

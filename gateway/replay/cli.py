@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,7 +41,12 @@ Seed = Annotated[
 ]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at once. Default: one for each core.")]
 ErrorBudget = Annotated[
-    str, typer.Option(metavar="SHARE", help="Share of requests that may be bad (late, wrong, refused): 0.01 or 1%.")
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of requests that may be bad (late, wrong, refused), for the verdicts here: 0.01 or 1%. Default: "
+        "the policy's routing.error_budget.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: dollars, seconds and shares at full precision.")]
 
@@ -84,7 +89,24 @@ def replay(
     hindsight: Annotated[
         bool, typer.Option("--hindsight", help="Make a plan knowing the whole trace, too. Takes up to 12 replays.")
     ] = False,
-    error_budget: ErrorBudget = "1%",
+    error_budget: ErrorBudget = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SETTING=VALUE",
+            help="Change a setting of every policy, by its path or by a factor: routing.windows.eager=0.5, "
+            "backends.box.cost.usd_per_month=x2; repeat it for more.",
+        ),
+    ] = None,
+    learning: Annotated[
+        bool,
+        typer.Option(
+            "--learning",
+            help="Show the router what a gateway would have learned (speeds, corrections, margins), not the backends' "
+            "true state.",
+        ),
+    ] = False,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,6 +127,14 @@ def replay(
             show_default=False,
         ),
     ] = None,
+    explain: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Only explain what the first policy does with request N (from 1) and why."),
+    ] = None,
+    explain_at: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="The same, of the first request at this second of the replay or later."),
+    ] = None,
     jobs: Jobs = None,
 ) -> None:
     """Replay recorded traffic through the router: what would each policy cost, and how often would it be late?
@@ -119,24 +149,29 @@ def replay(
 
     from gateway.replay.comparison import as_json as json_form
     from gateway.replay.gate import GateError, parse
-    from gateway.replay.inputs import MOST_LOAD, InputError, contenders, refused_politely, share
+    from gateway.replay.inputs import MOST_LOAD, InputError, contenders, error_budget_of, refused_politely, share
 
     with refused_politely():
-        rivals = contenders(policy, strategy or [])
+        rivals = contenders(policy, strategy or [], change or [])
         names = tuple(one.name for one in rivals)
         if baseline is not None and baseline not in names:
             raise InputError(f"--baseline {baseline}: not in this replay, which has {', '.join(names)}")
         against = baseline or (names[1] if len(names) > 1 else None)
         loads: list[float | None] = [share(text, "--load", MOST_LOAD) for text in load or []] or [None]
-        budget = share(error_budget, "--error-budget")
+        budget = error_budget_of(error_budget, rivals[0].policy)
+        if explain is not None or explain_at is not None:
+            told = _explained(rivals[0], trace, loads[0], days, start_day, seed, explain, explain_at, learning)
+            _print_explained(told, as_json)
+            return
         try:
             conditions = [parse(text, names) for text in fail_if or []]
             _must_be_worked_out(conditions, bound, hindsight, against)
         except GateError as error:
             raise InputError(str(error)) from None
         replays = _replays(
-            rivals, trace, loads, days, start_day, seed, against, budget, jobs, bound=bound, hindsight=hindsight
-        )
+            rivals, trace, loads, days, start_day, seed, against, budget, jobs, bound=bound, hindsight=hindsight,
+            learning=learning,
+        )  # fmt: skip
         try:
             failed = [
                 {
@@ -199,6 +234,7 @@ def _replays(
     *,
     bound: bool,
     hindsight: bool,
+    learning: bool,
 ) -> list[Replayed]:
     from gateway.replay.comparison import replayed
     from gateway.replay.experiment import Outcome, Task, cores, perform
@@ -214,7 +250,7 @@ def _replays(
     lists: list[tuple[Requests, float | None]] = [drawn(recorded, first, load, start_day, days, seed) for load in loads]
     tasks = []
     for number in range(len(loads)):
-        tasks += [Task(one.name, one.policy, number, "policy", one.strategy, budget) for one in rivals]
+        tasks += [Task(one.name, one.policy, number, "policy", one.strategy, budget, learning) for one in rivals]
         # The longest first would be better, but a person reads the policies' bars first.
         tasks += [Task("lower bound", first, number, "bound")] if bound else []
         tasks += [Task("hindsight", first, number, "hindsight", None, budget)] if hindsight else []
@@ -227,6 +263,8 @@ def _replays(
         pairs = [(out.result, out.timeline) for task, out in mine if task.kind == "policy"]
         best = next((out for task, out in mine if task.kind == "hindsight"), Outcome())
         notes = [f"Hindsight: {out.note}." for _, out in mine if out.note]
+        if learning:
+            notes.append("The router saw what a gateway would have learned, not the backends' true state.")
         if recorded.skipped:
             notes.append(f"{recorded.skipped:,} operations of the ledger have no usage to replay and were left out.")
         found.append(
@@ -246,6 +284,44 @@ def _replays(
             )
         )
     return found
+
+
+def _explained(
+    one: Contender,
+    trace: Path,
+    load: float | None,
+    days: float | None,
+    start_day: float,
+    seed: int,
+    number: int | None,
+    at_seconds: float | None,
+    learning: bool,
+) -> list[dict[str, Any]]:
+    from gateway.replay.explained import NoSuchRequestError, explained, first_from
+    from gateway.replay.inputs import InputError, drawn
+    from gateway.replay.setting import Setting
+    from gateway.replay.trace import read_trace
+
+    setting = Setting.of(one.policy)
+    requests, _ = drawn(read_trace(trace), one.policy, load, start_day, days, seed)
+    try:
+        wanted = number if number is not None else first_from(requests, at_seconds or 0.0)
+        return explained(requests, setting.router(strategy=one.strategy), setting, wanted, learning=learning)
+    except NoSuchRequestError as error:
+        raise InputError(str(error)) from None
+
+
+def _print_explained(told: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+        return
+    from gateway.explain.table import show
+
+    console = wide_console()
+    for one in told:
+        console.print(f"Simulated, at {one['at_seconds']:.1f} s:", highlight=False)
+        show(one, console)
+        console.print()
 
 
 def _draw(replays: list[Replayed], plot: Path | None, timeline: Path | None) -> None:

@@ -47,6 +47,8 @@ class Task:
     """In place of the policy's own."""
     error_budget: float = 0.01
     """For a plan in hindsight: the share of bad requests it must keep to."""
+    learning: bool = False
+    """For a policy: the router is shown what a gateway would have learned, not the backends' true state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ def _perform(task: Task, requests: Sequence[Requests], progress: Callable[[float
             return _outcome(plan.run, setting, plan.kept)
         case "policy":
             router = setting.router(**({"strategy": task.strategy} if task.strategy else {}))
-            return _outcome(simulate(mine, router, setting, name=task.name, progress=progress), setting, None)
+            run = simulate(mine, router, setting, name=task.name, learning=task.learning, progress=progress)
+            return _outcome(run, setting, None)
 
 
 def _outcome(run: Run, setting: Setting, kept: bool | None) -> Outcome:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from math import ceil, inf
 
 from gateway.economics.prices import WindowCost
@@ -130,10 +131,14 @@ class ImportedModel:
     def _view(self, now: float) -> WindowView:
         if self._answers:
             self._busy_s = now
-        elif now > self._busy_s + 2 * (self._idle + FORGET_SECONDS) and not self._copies:
+        elif now > self._busy_s + 2 * (self._idle + FORGET_SECONDS) and not self._copies and not self._line:
             return self._closed
         self._meter.advance(now)
-        return self._meter.view(now)
+        view = self._meter.view(now)
+        if self._line and not self._copies:
+            # Sent while no copy was up: no call of the meter's yet, but they will fill the copy that is starting.
+            return replace(view, in_flight=view.in_flight + len(self._line))
+        return view
 
     def _answer(self, now: float) -> None:
         """Gives the calls in line to the first copies with room."""

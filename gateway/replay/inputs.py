@@ -17,6 +17,7 @@ from gateway.policy.schema import Policy, RoutingSettings
 from gateway.replay.requests import LoadError, Requests, draw, load_of
 from gateway.replay.setting import Setting, UnpricedError
 from gateway.replay.trace import Trace, TraceError
+from gateway.replay.variations import VariationError, changed
 
 STRATEGIES: tuple[str, ...] = get_args(RoutingSettings.model_fields["strategy"].annotation)
 ALL = "all"
@@ -41,13 +42,14 @@ def refused_politely() -> Iterator[None]:
     """Everything that can be wrong with what was given becomes a sentence and exit status 2."""
     try:
         yield
-    except (PolicyError, TraceError, LoadError, UnpricedError, InputError) as error:
+    except (PolicyError, TraceError, LoadError, UnpricedError, VariationError, InputError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
 
 
-def contenders(files: Sequence[Path], strategies: Sequence[str]) -> list[Contender]:
-    """Each policy with each strategy (none given: its own); the first is the one under test. Raises PolicyError."""
+def contenders(files: Sequence[Path], strategies: Sequence[str], changes: Sequence[str] = ()) -> list[Contender]:
+    """Each policy with each strategy (none given: its own); the first is the one under test. `changes`
+    (`setting=value`) are made to every policy. Raises PolicyError, InputError, VariationError."""
     if unknown := [name for name in strategies if name not in (*STRATEGIES, ALL)]:
         raise InputError(f"--strategy {unknown[0]}: not one of {', '.join(STRATEGIES)}, or {ALL}")
     wanted: list[str] = []
@@ -58,6 +60,7 @@ def contenders(files: Sequence[Path], strategies: Sequence[str]) -> list[Contend
         policy = load_policy(file, require_environment=False)
         if not policy.aliases:
             raise InputError(f"{file}: has no aliases, so nothing can be asked of it; policies/replay-lab.yaml has")
+        policy = changed(policy, changes)
         name = file.stem if sum(other.stem == file.stem for other in dict.fromkeys(files)) == 1 else str(file)
         for strategy in dict.fromkeys(wanted or [policy.routing.strategy]):
             one = len(set(files)) == 1
@@ -81,6 +84,11 @@ def share(text: str, option: str, most: float = 1.0) -> float:
     if not isfinite(value) or not 0 < value <= most:
         raise InputError(f"{option} is {text}: it must be above 0 and at most {most:g} ({most:.0%})")
     return value
+
+
+def error_budget_of(text: str | None, policy: Policy) -> float:
+    """What --error-budget says, else the policy. Raises InputError."""
+    return policy.routing.error_budget if text is None else share(text, "--error-budget")
 
 
 def drawn(

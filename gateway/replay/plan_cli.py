@@ -65,7 +65,7 @@ def plan(
     strategy: Annotated[
         str | None, typer.Option(metavar="NAME", help="How a backend is chosen. Default: the policy's own.")
     ] = None,
-    error_budget: ErrorBudget = "1%",
+    error_budget: ErrorBudget = None,
     as_json: AsJson = False,
     plot: Annotated[
         Path | None,
@@ -86,20 +86,17 @@ def plan(
     if plot is not None:
         must_take_a_chart(plot)
 
-    from gateway.replay.inputs import MOST_LOAD, InputError, contenders, refused_politely, share
+    from gateway.replay.inputs import MOST_LOAD, contenders, error_budget_of, refused_politely, share
     from gateway.replay.plan import as_json as json_form
     from gateway.replay.plan_tables import plan_table, sentences
     from gateway.replay.trace import read_trace
-    from gateway.replay.variations import VariationError, variations
+    from gateway.replay.variations import variations
 
     with refused_politely():
         today = contenders([policy], [strategy] if strategy else [])[0]
-        budget = share(error_budget, "--error-budget")
+        budget = error_budget_of(error_budget, today.policy)
         asked = None if load is None else share(load, "--load", MOST_LOAD)
-        try:
-            varied, notes = variations(today.policy, vary or [], grid=grid)
-        except VariationError as error:
-            raise InputError(str(error)) from None
+        varied, notes = variations(today.policy, vary or [], grid=grid)
         found = _plan(varied, read_trace(trace), today.strategy, asked, start_day, days, seed, budget, jobs, notes)
     if plot is not None:
         write_chart(plot, _crossover_chart(today.policy, found), "--plot")

@@ -121,9 +121,7 @@ class Judged:
     def __init__(self, cfg: Any, **routing: Any) -> None:
         setting = Setting.of(policy_of(cfg))
         self._router = setting.router(**routing)
-        self._ceilings = [
-            Ceiling(ttft, per_token) for ttft, per_token in zip(cfg.ttft, cfg.tpot, strict=True)
-        ]
+        self._ceilings = [Ceiling(ttft, per_token) for ttft, per_token in zip(cfg.ttft, cfg.tpot, strict=True)]
         self._facts: dict[int, RequestFacts] = {}
         self._lengths = OutputLengths()
         self._out_mean: float | None = None
@@ -236,7 +234,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--referee", required=True, help="the referee's Python file")
     parser.add_argument("--trace", required=True, help="csv or csv.gz: arrival_s, in_tokens, out_tokens")
-    parser.add_argument("--load", type=float, default=0.8, help="target load of the box; 1 is all it can do (default 0.8)")
+    parser.add_argument(
+        "--load", type=float, default=0.8, help="target load of the box; 1 is all it can do (default 0.8)"
+    )
     parser.add_argument("--days", type=float, default=None, help="days of the trace (default: all)")
     parser.add_argument("--start-day", type=float, default=0.0, help="first day (default 0)")
     parser.add_argument("--seed", type=int, default=0, help="of thinning and labels (default 0)")
@@ -250,7 +250,10 @@ def main(argv: list[str] | None = None) -> None:
     judged = Judged(cfg, strategy=asked.strategy)
     row = referee.simulate(requests, span, judged, cfg, f"crossover ({asked.strategy})")
     keys = ("policy", "usd", "bad", "late", "wrong", "share", "windows", "opens", "p95", "n")
-    told = {key: float(row[key]) if key in ("usd", "bad", "late", "wrong", "windows", "opens", "p95") else row[key] for key in keys}
+    told: dict[str, Any] = {
+        key: float(row[key]) if key in ("usd", "bad", "late", "wrong", "windows", "opens", "p95") else row[key]
+        for key in keys
+    }
     if asked.json:
         sys.stdout.write(json.dumps(told) + "\n")
         return

@@ -33,6 +33,8 @@ class Change:
 
     setting: str
     value: str
+    option: str = "--vary"
+    """How it was asked for: errors name it."""
 
     def __str__(self) -> str:
         return f"{self.setting} {self.value}"
@@ -57,15 +59,7 @@ def variations(policy: Policy, written: Sequence[str], *, grid: bool = False) ->
     list says so. Raises VariationError for one that was asked for.
     """
     asked, notes = bool(written), []
-    rows: list[list[Change]] = []
-    for text in written or DEFAULTS:
-        setting, equals, values = text.partition("=")
-        found = [value.strip() for value in values.split(",")]
-        if not equals or not all(found):
-            raise VariationError(
-                f"--vary {text!r}: write a setting, = and its values, as in backends.box.cost.usd_per_month=100,200"
-            )
-        rows.append([Change(setting.strip(), value) for value in found])
+    rows = [_written(text, "--vary") for text in written or DEFAULTS]
     combinations: Iterator[tuple[Change, ...]] = product(*rows) if grid else ((one,) for row in rows for one in row)
     made = [Variation((), policy)]
     for changes in combinations:
@@ -82,6 +76,28 @@ def variations(policy: Policy, written: Sequence[str], *, grid: bool = False) ->
         if len(made) > MOST_VARIATIONS:
             raise VariationError(f"more than {MOST_VARIATIONS} variations: give fewer values, or leave --grid out")
     return made, notes
+
+
+def changed(policy: Policy, written: Sequence[str]) -> Policy:
+    """The policy with all these changes, each `setting=value`. Raises VariationError."""
+    changes: list[Change] = []
+    for text in written:
+        found = _written(text, "--set")
+        if len(found) > 1:
+            raise VariationError(f"--set {text!r}: one value, please; `crossover plan --vary` compares several")
+        changes += found
+    return _varied(policy, changes) if changes else policy
+
+
+def _written(text: str, option: str) -> list[Change]:
+    setting, equals, values = text.partition("=")
+    found = [value.strip() for value in values.split(",")]
+    if not equals or not all(found):
+        like = "its value, as in backends.box.cost.usd_per_month=100"
+        if option == "--vary":
+            like = "its values, as in backends.box.cost.usd_per_month=100,200"
+        raise VariationError(f"{option} {text!r}: write a setting, = and {like}")
+    return [Change(setting.strip(), value, option) for value in found]
 
 
 def _varied(policy: Policy, changes: Sequence[Change]) -> Policy:
@@ -112,15 +128,17 @@ def _set(data: Data, change: Change) -> None:
     here: Any = data
     while path:
         if not isinstance(here, dict):
-            raise VariationError(f"--vary {change.setting}: {path[0]!r} is below a setting that holds no others")
+            raise VariationError(
+                f"{change.option} {change.setting}: {path[0]!r} is below a setting that holds no others"
+            )
         # A name may hold dots of its own (an alias `llama3.1`): the longest that fits.
         lengths = range(len(path), 0, -1)
-        length = next((n for n in lengths if ".".join(path[:n]) in here), len(path) if len(path) == 1 else 0)
+        length = next((n for n in lengths if ".".join(path[:n]) in here), 0)
         name = ".".join(path[:length])
         if not length:
             meant = closest(path[0], here)
             hint = f"did you mean {meant}?" if meant else f"there are {', '.join(here)}; or one of {', '.join(NAMED)}"
-            raise VariationError(f"--vary {change.setting}: no {path[0]!r} in the policy; {hint}")
+            raise VariationError(f"{change.option} {change.setting}: no {path[0]!r} in the policy; {hint}")
         path = path[length:]
         if not path:
             here[name] = _value(change, here.get(name))
@@ -132,7 +150,7 @@ def _value(change: Change, present: Any) -> Any:
     if (factor := _factor(change)) is None:
         return yaml.safe_load(change.value)
     if present is None or isinstance(present, bool | str | dict | list):
-        raise VariationError(f"--vary {change.setting}={change.value}: there is no number there to multiply")
+        raise VariationError(f"{change.option} {change.setting}={change.value}: there is no number there to multiply")
     scaled = Decimal(str(present)) * factor
     return int(scaled) if isinstance(present, int) and scaled == int(scaled) else scaled
 
@@ -145,14 +163,14 @@ def _factor(change: Change) -> Decimal | None:
     except InvalidOperation:
         return None
     if not factor.is_finite() or factor <= 0:
-        raise VariationError(f"--vary {change.setting}={change.value}: a factor must be above 0")
+        raise VariationError(f"{change.option} {change.setting}={change.value}: a factor must be above 0")
     return factor
 
 
 def _must_be_factor(change: Change) -> Decimal:
     factor = _factor(change)
     if factor is None:
-        raise VariationError(f"--vary {change.setting}={change.value}: write a factor, for example x2")
+        raise VariationError(f"{change.option} {change.setting}={change.value}: write a factor, for example x2")
     return factor
 
 

@@ -29,6 +29,7 @@ from gateway.replay.run import REFUSED, Run
 from gateway.replay.setting import Place, Setting
 from gateway.routing.decision import Decision
 from gateway.routing.facts import Ceiling, RequestFacts
+from gateway.routing.lateness import is_late
 from gateway.routing.lengths import OutputLengths
 from gateway.routing.snapshot import FleetSnapshot
 
@@ -52,15 +53,18 @@ def simulate(
     *,
     name: str,
     learning: bool = False,
+    believed: Setting | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Run:
     """Replays until the last request has ended and the last copy has gone. `progress` gets the share done, 0 to 1.
 
     learning: False shows the router the true state of every backend, and leaves it the policy's speeds, which are those
     of the world; True shows it what the production tracker makes of what a gateway can see.
+    believed: what the gateway's policy says, where that is not how the world is: `router` should be made of it, and
+    learning begins from it.
     Raises KeyError for a router that names a backend which is not in the setting.
     """
-    return _World(requests, router, setting, learning).run(name, progress)
+    return _World(requests, router, setting, (believed or setting) if learning else None).run(name, progress)
 
 
 class _World:
@@ -70,7 +74,7 @@ class _World:
         "_requests", "_router", "_sent_s", "_setting", "_shown", "_simulated", "_warm_calls", "_worse", "_wrong",
     )  # fmt: skip
 
-    def __init__(self, requests: Requests, router: Decides, setting: Setting, learning: bool) -> None:
+    def __init__(self, requests: Requests, router: Decides, setting: Setting, learned_from: Setting | None) -> None:
         n = len(requests)
         self._requests = requests
         self._router = router
@@ -93,10 +97,10 @@ class _World:
         self._places = {place.name: index for index, place in enumerate(setting.places)}
         self._observed: list[Observed] = []
         """Empty: the router is shown the truth."""
-        if learning:
+        if learned_from is not None:
             self._observed = [
-                Observed(place, one, self._first_s, setting.routing.margin)
-                for place, one in zip(setting.places, self._simulated, strict=True)
+                Observed(place, one, self._first_s, learned_from.routing.margin)
+                for place, one in zip(learned_from.places, self._simulated, strict=True)
             ]
         shown: Sequence[Simulated] = self._observed or self._simulated
         self._shown = list(zip((place.name for place in setting.places), shown, strict=True))
@@ -216,20 +220,6 @@ class _World:
             self._observed[self._backend[request]].ended(request, out_tokens, ceiling, end)
         self._lengths.saw(facts.alias, "", int(out_tokens))
         self._router.ended(facts, late or bool(self._wrong[request]), now)
-
-
-def is_late(ceiling: Ceiling, ttft_seconds: float, total_seconds: float, output_tokens: float) -> bool:
-    """The verdict on one answer. The ceiling per token is not one of the pace but of the end: an answer may be as late
-    as its TTFT ceiling (without one: its TTFT) and all its tokens' time together allow, so that a quick start is not
-    punished for a slow pace that nobody feels."""
-    first = ceiling.ttft_seconds
-    if first is not None and ttft_seconds > first:
-        return True
-    if ceiling.seconds_per_output_token is not None:
-        allowed = (ttft_seconds if first is None else first) + ceiling.seconds_per_output_token * output_tokens
-        if total_seconds > allowed:
-            return True
-    return ceiling.latency_seconds is not None and total_seconds > ceiling.latency_seconds
 
 
 def _simulated(

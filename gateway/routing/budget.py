@@ -8,7 +8,7 @@ over for long, rises steeply as soon as more is spent than is meant to be, and f
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, sqrt
 
 from gateway.policy.routing import BudgetSettings
 
@@ -22,7 +22,7 @@ FEW_BAD = 3.0
 class Budget:
     """Steers the worth of an answer in time, in n$. Counts come from outside: several gateways may share them."""
 
-    __slots__ = ("_drift", "_seen", "_settings", "_share", "_steer", "bad", "ended")
+    __slots__ = ("_drift", "_settings", "_share", "_steer", "bad", "ended")
 
     def __init__(self, settings: BudgetSettings, error_budget: float) -> None:
         self._settings = settings
@@ -36,7 +36,8 @@ class Budget:
         knobs, share = self._settings, self._share
         added = ended - self.ended
         self.ended, self.bad = ended, bad
-        meant = knobs.aim * share * ended
+        budget = share * ended
+        meant = max(0.0, knobs.aim * budget - knobs.caution * sqrt(budget))
         over = bad - meant
         scale = (knobs.deficit_share if over > 0 else knobs.surplus_share) * ended + knobs.slack_requests
         self._steer = max(-LIMIT, min(LIMIT, knobs.gain * over / (scale * share)))

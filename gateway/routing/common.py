@@ -4,10 +4,13 @@ the router knowing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import exp
 from typing import Protocol
 
 import msgspec
+
+from gateway.routing.speed import SpeedModel
 
 
 class Demand(msgspec.Struct, frozen=True):
@@ -16,6 +19,19 @@ class Demand(msgspec.Struct, frozen=True):
     requests: float = 0.0
     prompt_tokens: float = 0.0
     output_tokens: float = 0.0
+
+    def over(self, speeds: Iterable[SpeedModel]) -> float:
+        """The work that it brings per second over what all these boxes can do together. Without boxes: 0."""
+        rate = 0.0
+        for speed in speeds:
+            work = (
+                self.prompt_tokens / speed.prompt_tokens_per_second
+                + self.output_tokens * speed.step(speed.batch) / speed.batch
+            )
+            if work <= 0:
+                return 0.0
+            rate += 1.0 / work
+        return 1.0 / rate if rate else 0.0
 
 
 class Elsewhere(msgspec.Struct, frozen=True):

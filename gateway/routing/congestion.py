@@ -2,7 +2,8 @@
 
 A request taken in now keeps others out later only if the box fills up while it is there. The chance of that is counted
 by how full the box is and how much demand there is that has no other cheap home: once a second the state is remembered;
-an overload within `seconds` marks those before it, the others pass unmarked. Until a state has been seen, a guess stands.
+an overload within `seconds` marks those before it, the others pass unmarked. Until a state has been seen, a guess
+stands.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
-PRIOR = 20.0
+PRIOR = 10.0
 """The guess weighs as much as so many seconds seen."""
 KEPT = 0.9995
 """What was seen in a state fades with each new second in it: about half an hour spent in the state."""
@@ -26,7 +27,7 @@ def _state(pressure: float, demand: float) -> State:
 
 def _guess(state: State) -> float:
     pressure, demand = (state[0] + 0.5) / PRESSURE_STEPS, (state[1] + 0.5) / DEMAND_STEPS
-    return min(1.0, max(0.02, (pressure - 0.2) * 0.8 + max(0.0, demand - 0.6)))
+    return min(1.0, max(0.01, (pressure - 0.4) * 0.8 + max(0.0, demand - 0.7)))
 
 
 class Congestion:

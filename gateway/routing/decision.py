@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from gateway.economics.money import NanoUsd
+from gateway.economics.windows import WindowView
 from gateway.policy.schema import ServedBy
 from gateway.routing.predict import Prediction
 
@@ -35,14 +36,43 @@ class Candidate(msgspec.Struct, frozen=True):
     in_time: bool
     marginal_nanousd: NanoUsd | None
     utilization: float | None
-    window_seconds_left: float | None
-    why: str
+    window: WindowView | None
+    said: str | None = None
+    """Of it in words, where the numbers do not say it all."""
     late_chance: float = 0.0
     """That the answer would come later than the ceilings allow, 0 to 1."""
     congestion_nanousd: float = 0.0
     """Worth of the room that it takes there from requests without another cheap home."""
     expected_nanousd: float = 0.0
-    """What the choice goes by: marginal cost, lateness and wrong quality at the worth of an answer in time, congestion."""
+    """What the choice goes by: marginal cost, lateness and wrong quality at the worth of an answer in time, and
+    congestion."""
+    below: str | None = None
+    """Its answers are below the quality needed, in words; it could have been chosen all the same."""
+
+    @property
+    def window_seconds_left(self) -> float | None:
+        return None if self.window is None else self.window.seconds_left
+
+    @property
+    def why(self) -> str:
+        """In words. Put together when somebody asks: most decisions are never explained."""
+        if self.said is not None:
+            return self.said
+        if self.excluded is not None:
+            return self.excluded
+        late = "in time" if self.late_chance < 0.005 else f"{self.late_chance:.0%} likely to be late"
+        if self.below is not None:
+            late = f"{late}, but {self.below}"
+        marginal, window = self.marginal_nanousd, self.window
+        if marginal is None:
+            return f"{late}; its price is unknown"
+        if window is None:
+            return f"{late}; adds ${marginal / 1e9:.6f}"
+        if marginal == 0:
+            return f"{late}; its window is open and paid"
+        if window.copies and not window.room:
+            return f"{late}; its copies are full"
+        return f"{late}; would open a window of ${marginal / 1e9:.4f}"
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ CERTAIN_SHARE = 0.5
 """Prompt tokens are estimated from bytes: only when half of the estimate is already too long is a backend ruled out."""
 
 
-def excluded(facts: RequestFacts, alias: AliasRoutes, route: Route, state: BackendState) -> str | None:
+def excluded(facts: RequestFacts, route: Route, state: BackendState) -> str | None:
     """Why this route cannot serve the request at all; None: it can."""
     if facts.pinned_backend is not None and facts.pinned_backend != route.backend:
         return f"the request is pinned to {facts.pinned_backend}"

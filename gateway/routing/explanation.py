@@ -8,18 +8,21 @@ from typing import Any
 import msgspec
 
 from gateway.economics.money import usd
-from gateway.routing.decision import Candidate, Decision, Refusal
+from gateway.routing.decision import Candidate, Circumstances, Decision, Refusal
 from gateway.routing.facts import RequestFacts
 from gateway.routing.snapshot import BackendState, FleetSnapshot
 
 IN_WORDS = {
     "cheapest_in_time": "{chosen} adds least to the bill of those predicted to be in time.",
+    "window_is_paid": "A window of {chosen} is open and paid: there the call adds nothing to the bill.",
+    "window_pays": "{chosen}: a window there saves answers from being late that are worth more than it costs.",
     "only_choice": "{chosen} is the only backend that can take it.",
     "fastest_though_late": "Nobody is predicted to be in time; {chosen} is the quickest.",
     "cheapest_though_late": "Nobody is predicted to be in time; {chosen} adds least to the bill.",
     "pinned": "The request names {chosen}.",
     "fallback": "Another was chosen and failed before its first byte; {chosen} was next.",
     "lower_quality_though_wrong": "It would be late wherever its quality is served; {chosen} answers below it, soon.",
+    "held": "It can wait, and a cheaper moment may come; it cannot be kept waiting here, so {chosen} is asked now.",
 }
 
 
@@ -53,9 +56,8 @@ def explanation(facts: RequestFacts, fleet: FleetSnapshot, decision: Decision) -
             for candidate in decision.candidates
         ],
     }
-    notes = getattr(decision, "notes", None)
-    if notes is not None:
-        told["notes"] = msgspec.to_builtins(notes)
+    if decision.notes is not None:
+        told["circumstances"] = _circumstances(decision.notes)
     return told
 
 
@@ -74,7 +76,33 @@ def _why(refusal: Refusal | None, decision: Decision) -> str:
         return f"It can wait, and a cheaper moment may come: asked again in {decision.hold_seconds:.3g} s."
     chosen = decision.chosen
     name = "nobody" if chosen is None else chosen.backend
+    if decision.reason == "window_pays" and (decision.notes is None or decision.notes.regret_backend is None):
+        return f"A copy of {name} is starting already, and will be up in time."
     return IN_WORDS.get(decision.reason, "{chosen}: " + decision.reason.replace("_", " ") + ".").format(chosen=name)
+
+
+def _circumstances(notes: Circumstances) -> dict[str, Any]:
+    regret = None
+    if notes.regret_backend is not None:
+        regret = {
+            "backend": notes.regret_backend,
+            "regret_usd": _usd(notes.regret_nanousd),
+            "opens_at_usd": _usd(notes.threshold_nanousd),
+            "forecast_answers_saved": notes.forecast_saved,
+        }
+    return {
+        "answer_in_time_worth_usd": _usd(notes.worth_nanousd),
+        "captive": notes.captive,
+        "turned_away": notes.turned_away,
+        "box_requests_over_batch": notes.pressure,
+        "captive_demand_ratio": notes.demand,
+        "overload_chance": notes.overload_chance,
+        "window_regret": regret,
+    }
+
+
+def _usd(nanousd: float) -> float:
+    return usd(round(nanousd))
 
 
 def _candidate(candidate: Candidate, state: BackendState, chosen: bool) -> dict[str, Any]:
@@ -90,7 +118,10 @@ def _candidate(candidate: Candidate, state: BackendState, chosen: bool) -> dict[
         "predicted_ttft_seconds": None if predicted is None else predicted.ttft_seconds,
         "predicted_seconds_per_token": None if predicted is None else predicted.seconds_per_token,
         "predicted_latency_seconds": None if predicted is None else predicted.latency_seconds,
+        "late_chance": None if predicted is None else candidate.late_chance,
         "marginal_usd": None if candidate.marginal_nanousd is None else usd(candidate.marginal_nanousd),
+        "congestion_usd": _usd(candidate.congestion_nanousd),
+        "expected_usd": None if candidate.excluded is not None else _usd(candidate.expected_nanousd),
         "utilization": candidate.utilization,
         "window_seconds_left": candidate.window_seconds_left,
         "window_free_seconds": None if window is None else window.free_seconds,

@@ -1,4 +1,4 @@
-"""The chance that an answer comes late, from a prediction and how uncertain it is. Pure.
+"""What late means, and the chance of it, from a prediction and how uncertain it is. Pure.
 
 Two things are random: how long those ahead still take (each answer's length is taken to be exponential, so the wait for
 `k` of them to end is a gamma variable), and how long the answer itself becomes. An answer is late when its first token
@@ -9,12 +9,31 @@ from __future__ import annotations
 
 from math import exp, inf
 
-from gateway.routing.facts import RequestFacts
+from gateway.routing.facts import Ceiling, RequestFacts
 from gateway.routing.predict import Prediction
 
 MANY_AHEAD = 60
 """From here on the wait is as good as certain: the sum would only be long."""
 CERTAIN = 0.999
+
+
+def is_late(ceiling: Ceiling, ttft_seconds: float | None, total_seconds: float, output_tokens: float) -> bool:
+    """The verdict on one answer, live and in replays. The ceiling per token is not one of the pace but of the end: the
+    last token is due at the TTFT ceiling plus that times the answer's tokens, so that a quick start is not punished for
+    a slow pace that nobody feels. Without a TTFT ceiling the mean pace after the first token is held to.
+
+    Seconds since the request came in, a hold included. `ttft_seconds` None: it was not streamed, and only its end was
+    seen."""
+    first, pace, whole = ceiling.ttft_seconds, ceiling.seconds_per_output_token, ceiling.latency_seconds
+    if first is not None and ttft_seconds is not None and ttft_seconds > first:
+        return True
+    if whole is not None and total_seconds > whole:
+        return True
+    if pace is None:
+        return False
+    if first is not None:
+        return total_seconds > first + pace * output_tokens
+    return ttft_seconds is not None and total_seconds - ttft_seconds > pace * max(0.0, output_tokens - 1)
 
 
 def late_chance(predicted: Prediction, facts: RequestFacts, margin: float, output_tokens: float) -> float:
@@ -32,7 +51,7 @@ def late_chance(predicted: Prediction, facts: RequestFacts, margin: float, outpu
         if ttft >= slack:
             return 1.0
         ahead = predicted.ahead
-        if ahead > 0:
+        if ahead > 0 and predicted.seconds_per_ahead > 0:
             in_time = 1.0 - _longer(ahead, (slack - predicted.reading_seconds) / predicted.seconds_per_ahead)
             if in_time < 1.0 - CERTAIN:
                 return 1.0

@@ -12,9 +12,12 @@ from collections.abc import Mapping
 from gateway.routing.predict import DEFAULT_OUTPUT_TOKENS
 
 ALIAS_WEIGHT = 0.002
-"""Of one answer in the alias's mean, once there are many: it reaches back about 500. (50 was noisy enough to change decisions.)"""
+"""Of one answer in the alias's mean, once there are many: it reaches back about 500. (50 was noisy enough to change
+decisions.)"""
 ALIAS_SEED = 10.0
 """The default counts as so many answers."""
+ALL = ""
+"""Stands for all aliases together among their means: it begins at the default, without a quick start."""
 CALLER_SEED = 20.0
 """The alias's mean counts as so many answers of a caller."""
 CALLER_MEMORY = 200.0
@@ -41,7 +44,9 @@ class OutputLengths:
         count = self._alias_count.get(alias, ALIAS_SEED) + 1.0
         self._alias_count[alias] = min(count, 1.0 / ALIAS_WEIGHT)
         mean = self.by_alias.get(alias, DEFAULT_OUTPUT_TOKENS)
-        self.by_alias = {**self.by_alias, alias: mean + (output_tokens - mean) / count}
+        overall = self.by_alias.get(ALL, DEFAULT_OUTPUT_TOKENS)
+        overall += (output_tokens - overall) * ALIAS_WEIGHT
+        self.by_alias = {**self.by_alias, alias: mean + (output_tokens - mean) / count, ALL: overall}
         if not caller:
             return
         key = (alias, caller)

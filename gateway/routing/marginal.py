@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.economics.money import NanoUsd, round_half_even
+from gateway.economics.money import NanoUsd, rounded_quotient
 from gateway.economics.prices import AmortizedCost, CostModel, PerTokenCost, ProvisionedCost, WindowCost
 from gateway.economics.windows import WindowView
 
@@ -15,7 +15,8 @@ def marginal_nanousd(
         case None:
             return None
         case AmortizedCost():
-            return round_half_even(cost.energy_nanousd_per_output_token * round(output_tokens))
+            energy = cost.energy_nanousd_per_output_token
+            return rounded_quotient(energy.numerator * round(output_tokens), energy.denominator)
         case PerTokenCost():
             return cost.price(input_tokens, round(output_tokens))
         case ProvisionedCost():

@@ -1,6 +1,7 @@
-"""What the router remembers between decisions: demand, congestion, regret, the error budget. No I/O, no clock of its own.
+"""What the router remembers between decisions: demand, congestion, regret, the error budget. No I/O, no clock.
 
-`Router.decide` only reads it; it changes when a decision is acted upon (`demanded`, `noted`, `took`) and when a request ends (`ended`).
+`Router.decide` only reads it; it changes when a decision is acted upon (`demanded`, `noted`, `took`) and when a request
+ends (`ended`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ class Memory:
     """One for each router."""
 
     __slots__ = (
-        "_budgeted",
         "_regret",
         "_settings",
         "_taken",

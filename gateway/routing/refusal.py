@@ -55,8 +55,7 @@ def nobody_can(
 
 
 def nobody_in_time(facts: RequestFacts, late: Sequence[Candidate]) -> Refusal:
-    best = late[0].predicted
-    seconds = best.latency_seconds if best is not None else 0.0
+    seconds = min((c.predicted.latency_seconds for c in late if c.predicted is not None), default=0.0)
     return Refusal(
         429, "rate_limit_error", LATENCY_CEILING,
         f"No backend of the model '{facts.alias}' is predicted to meet the latency ceiling now; the quickest would "

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from gateway.economics.prices import CostModel
+from gateway.economics.prices import AmortizedCost, CostModel, ProvisionedCost, WindowCost
 from gateway.policy.schema import AliasSettings, ServedBy
 from gateway.routing.speed import SpeedModel
 
 Refuses = Callable[[frozenset[str], str], frozenset[str]]
 """(demands, operation) -> those of them that the backend cannot carry."""
+
+Kind: TypeAlias = Literal["box", "imported", "metered"]
+"""Paid for whether used or not; billed by windows; paid by the token, or at a price that is unknown."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -24,6 +28,17 @@ class Route(msgspec.Struct, frozen=True):
     cost: CostModel | None
     context_tokens: int | None
     refuses: Refuses
+    kind: Kind = "metered"
+    """Follows from `cost`: nobody sets it. Worked out once, since every decision asks for it."""
+
+    def __post_init__(self) -> None:
+        match self.cost:
+            case AmortizedCost() | ProvisionedCost():
+                msgspec.structs.force_setattr(self, "kind", "box")
+            case WindowCost():
+                msgspec.structs.force_setattr(self, "kind", "imported")
+            case _:
+                msgspec.structs.force_setattr(self, "kind", "metered")
 
 
 class AliasRoutes(msgspec.Struct, frozen=True):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.economics.prices import WindowCost
 from gateway.policy.schema import RoutingSettings
 from gateway.routing.common import Common
 from gateway.routing.decision import Candidate, Decision
 from gateway.routing.facts import RequestFacts
+from gateway.routing.lengths import ALL
 from gateway.routing.memory import Memory
 from gateway.routing.predict import DEFAULT_OUTPUT_TOKENS, output_tokens
 from gateway.routing.refusal import nobody_can, nobody_in_time
@@ -34,14 +34,20 @@ class Router:
         self.memory = Memory(settings, common)
         self._windows = crossover.Windows([route.cost for alias in aliases.values() for route in alias.routes])
         self._boxes = {
-            name: tuple(route for route in alias.routes if _is_box(route)) for name, alias in aliases.items()
+            name: tuple([route for route in alias.routes if route.kind == "box"]) for name, alias in aliases.items()
         }
+
+    @property
+    def worth_nanousd(self) -> float:
+        """Of one answer in time, as the main strategy sees it now."""
+        return crossover.worth_nanousd(self.memory, self._windows)
 
     def decide(self, facts: RequestFacts, fleet: FleetSnapshot) -> Decision:
         """Raises KeyError for an alias that the policy does not have: the caller answers 404 before asking."""
         alias, settings = self.aliases[facts.alias], self.settings
         own = settings.strategy == "crossover"
-        weighed = weigh(facts, alias, fleet, settings.margin, own and settings.when_late == "lower_quality")
+        mean = fleet.mean_output_tokens.get(facts.alias if own else ALL, DEFAULT_OUTPUT_TOKENS)
+        weighed = weigh(facts, alias, fleet, mean, settings.margin, own and settings.when_late == "lower_quality")
         if all(one.barred is not None for one in weighed):
             candidates = tuple([one.candidate() for one in weighed])
             return Decision((), candidates, "none", nobody_can(facts, alias, candidates, fleet))
@@ -49,7 +55,7 @@ class Router:
             chosen = crossover.choose(facts, weighed, settings, self.memory, self._windows, fleet.at)
         else:
             chosen = baselines.choose(settings.strategy, facts, weighed, fleet, self.memory)
-        return _decision(facts, weighed, chosen, fleet.mean_output_tokens.get(facts.alias, DEFAULT_OUTPUT_TOKENS))
+        return _decision(facts, weighed, chosen, mean)
 
     def note(self, facts: RequestFacts, decision: Decision, now: float) -> None:
         """To be called once for every decision that is acted upon, a hold too."""
@@ -81,11 +87,6 @@ def _decision(facts: RequestFacts, weighed: list[Weighed], chosen: Chosen, mean:
         order, candidates, chosen.reason, refusal, chosen.hold_seconds,
         None if chosen.warm is None else chosen.warm.route.backend, chosen.notes, mean,
     )  # fmt: skip
-
-
-def _is_box(route: Route) -> bool:
-    cost = route.cost
-    return cost is not None and not isinstance(cost, WindowCost) and cost.kind != "per_token"
 
 
 def _work_seconds(boxes: tuple[Route, ...], input_tokens: int, tokens: float) -> float:

@@ -36,18 +36,15 @@ DEFAULT_MARGIN = 0.95
 
 class Tracker:
     """One backend. `seed`: its speed by the policy; `margin`: the policy's; `learns` False: the speed stays as given,
-    nothing corrects it, and the margin is the policy's (a replay may ask for that). `late_by_total`: an answer is late
-    by its end, TTFT and time per token taken together, and the margin is judged so; else by each of them apart."""
+    nothing corrects it, and the margin is the policy's (a replay may ask for that)."""
 
     def __init__(
-        self, name: str, max_in_flight: int, seed: SpeedModel, margin: float = DEFAULT_MARGIN, *, learns: bool = True,
-        late_by_total: bool = False,
-    ) -> None:  # fmt: skip
+        self, name: str, max_in_flight: int, seed: SpeedModel, margin: float = DEFAULT_MARGIN, *, learns: bool = True
+    ) -> None:
         self.name = name
         self.max_in_flight = max_in_flight
         self.seed = seed
         self.learns = learns
-        self.late_by_total = late_by_total
         self.circuit = Circuit()
         self.learned = LearnedSpeed(seed)
         self.correction = Correction()
@@ -58,6 +55,8 @@ class Tracker:
         self.reachable = True
         """By its observer; a backend without one counts as reachable until requests fail."""
         self.load: Load | None = None
+        self._known: Load | None = None
+        """The last page, also of a server that went since: it is known again by it, or is another."""
         self.in_flight = 0
         self.decoding = 0
         self._unread: dict[Flight, None] = {}
@@ -207,7 +206,7 @@ class Tracker:
             each = ceiling.seconds_per_output_token
             if each is not None and seconds_per_token is not None:
                 expected, came = predicted.seconds_per_token, seconds_per_token
-                if self.late_by_total and ceiling.ttft_seconds is not None:
+                if ceiling.ttft_seconds is not None:  # late is late at the end: a quick start makes up for the pace
                     expected = predicted.ttft_seconds + expected * output_tokens
                     came = ttft_seconds + came * output_tokens
                     each = ceiling.ttft_seconds + each * output_tokens
@@ -258,17 +257,17 @@ class Tracker:
 
     def scraped(self, load: Load) -> None:
         """A page of its metrics. One that is older than the last is left out."""
-        before = self.load
+        before, known = self.load, self._known
         if before is not None and load.at <= before.at:
             return
-        self.load = load
+        self.load = self._known = load
         self._advance(load.at)
         read_seconds = self._read_area - self._read_area_at_scrape
         self._read_area_at_scrape = self._read_area
-        if before is None:
-            return
-        if load.another_server(before):
+        if known is not None and load.another_server(known):
             self.restarted()
+            return
+        if before is None:
             return
         seen = pace(before, load) if self.learns else None
         if seen is not None:

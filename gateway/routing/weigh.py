@@ -5,13 +5,12 @@ from __future__ import annotations
 from math import inf
 
 from gateway.economics.money import NanoUsd
-from gateway.economics.prices import AmortizedCost, PerTokenCost, ProvisionedCost, WindowCost
 from gateway.routing.decision import Candidate
 from gateway.routing.eligibility import below_quality, cold_wait, excluded
 from gateway.routing.facts import RequestFacts
 from gateway.routing.lateness import late_chance
 from gateway.routing.marginal import marginal_nanousd
-from gateway.routing.predict import DEFAULT_OUTPUT_TOKENS, Prediction, output_tokens, predict
+from gateway.routing.predict import Prediction, output_tokens, predict
 from gateway.routing.route import AliasRoutes, Route
 from gateway.routing.snapshot import BackendState, FleetSnapshot
 
@@ -54,7 +53,7 @@ class Weighed:
 
     @property
     def owned(self) -> bool:
-        return isinstance(self.route.cost, AmortizedCost | ProvisionedCost)
+        return self.route.kind == "box"
 
     @property
     def free_window(self) -> bool:
@@ -63,49 +62,29 @@ class Weighed:
         return window is not None and window.copies > 0 and window.room > 0 and window.free_seconds > 0
 
     def candidate(self) -> Candidate:
-        window = self.state.window
+        route, state, barred = self.route, self.state, self.barred
+        if barred is not None:
+            return Candidate(
+                route.backend, route.target, barred, None, False, None, state.utilization, state.window
+            )  # fmt: skip
+        late, expected = self.late, self.expected
         return Candidate(
-            self.route.backend,
-            self.route.target,
-            self.barred,
-            self.predicted,
-            self.barred is None and self.late < IN_TIME_CHANCE,
-            self.marginal,
-            self.state.utilization,
-            None if window is None else window.seconds_left,
-            self.barred or self._in_words(),
-            self.late if self.barred is None else 0.0,
-            self.congestion,
-            self.expected if self.expected < inf else 0.0,
-        )
-
-    def _in_words(self) -> str:
-        late = "in time" if self.late < 0.005 else f"{self.late:.0%} likely to be late"
-        if self.below is not None:
-            late = f"{late}, but {self.below}"
-        if self.marginal is None:
-            return f"{late}; its price is unknown"
-        window = self.state.window
-        if window is None:
-            return f"{late}; adds ${self.marginal / 1e9:.6f}"
-        if self.marginal == 0:
-            return f"{late}; its window is open and paid"
-        if window.copies and not window.room:
-            return f"{late}; its copies are full"
-        return f"{late}; would open a window of ${self.marginal / 1e9:.4f}"
+            route.backend, route.target, None, self.predicted, late < IN_TIME_CHANCE, self.marginal, state.utilization,
+            state.window, None, late, self.congestion, expected if expected < inf else 0.0, self.below,
+        )  # fmt: skip
 
 
 def weigh(
-    facts: RequestFacts, alias: AliasRoutes, fleet: FleetSnapshot, margin: float, lower_quality: bool
+    facts: RequestFacts, alias: AliasRoutes, fleet: FleetSnapshot, mean: float, margin: float, lower_quality: bool
 ) -> list[Weighed]:
-    """All routes of an alias, in the policy's order. `lower_quality`: those below the quality needed are not barred."""
-    mean = fleet.mean_output_tokens.get(facts.alias, DEFAULT_OUTPUT_TOKENS)
+    """All routes of an alias, in the policy's order. `mean`: output tokens of an answer; `lower_quality`: those below
+    the quality needed are not barred."""
     tokens = output_tokens(facts, mean)
     states = fleet.backends
     all_weighed = []
     for route in alias.routes:
         state = states[route.backend]
-        barred = excluded(facts, alias, route, state)
+        barred = excluded(facts, route, state)
         below = below_quality(facts, alias, route)
         if barred is None and below is not None and not lower_quality:
             barred = below
@@ -118,20 +97,18 @@ def weigh(
 
 def _predict(one: Weighed, facts: RequestFacts, mean: float, tokens: float, margin: float) -> None:
     route, state = one.route, one.state
-    cost, speed = route.cost, state.speed or route.speed
     predicted = predict(route.speed, state, facts, mean)
-    if isinstance(cost, WindowCost):
-        wait = cold_wait(cost, state)
+    if route.kind == "imported":
+        wait = cold_wait(route.cost, state)
         if wait:
             predicted = Prediction(
                 predicted.ttft_seconds + wait, predicted.seconds_per_token, predicted.latency_seconds + wait
             )
-    elif isinstance(cost, PerTokenCost | None):
-        pass
-    else:
+    elif route.kind == "box":
+        speed = state.speed or route.speed
         batch = speed.batch
         one.pressure = (state.in_flight + state.foreign) / batch
         one.work_seconds = facts.input_tokens / speed.prompt_tokens_per_second + tokens * speed.step(batch) / batch
     one.predicted = predicted
     one.late = late_chance(predicted, facts, state.margin or margin, tokens)
-    one.marginal = marginal_nanousd(cost, state.window, facts.input_tokens, tokens)
+    one.marginal = marginal_nanousd(route.cost, state.window, facts.input_tokens, tokens)

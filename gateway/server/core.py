@@ -18,6 +18,7 @@ from gateway.metering.meter import Meter
 from gateway.metering.series import Series
 from gateway.policy.paths import serving_path
 from gateway.policy.schema import BackendSettings, Policy, ServedBy
+from gateway.routing.common import Common
 from gateway.routing.route import AliasRoutes, Route
 from gateway.routing.router import Router
 from gateway.routing.speed import SpeedModel
@@ -31,7 +32,10 @@ from gateway.server.holding import Holds
 class Core:
     """One gateway. Made before the event loop runs; connections open when they are first needed."""
 
-    def __init__(self, policy: Policy, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, policy: Policy, *, clock: Callable[[], float] = time.monotonic, common: Common | None = None
+    ) -> None:
+        """`common`: what several gateways of this policy share; None: this is the only one."""
         self.policy = policy
         self.clock = clock
         self.run = secrets.token_hex(6)
@@ -64,6 +68,7 @@ class Core:
                 for name, settings in serving.items()
             },
             self.meter.window_view,
+            common,
         )
         self.router = Router(
             policy.routing,
@@ -85,6 +90,7 @@ class Core:
                 )
                 for alias, settings in policy.aliases.items()
             },
+            common,
         )
         self.doors = Doors(policy.auth)
         self.decisions = Decisions(policy.routing.decisions_kept)

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from msgspec import structs
+
 from gateway.backends.errors import Fault, UpstreamError
 from gateway.backends.tokens import BytesPerToken
 from gateway.economics.windows import WindowView
+from gateway.routing.common import NOTHING_ELSEWHERE, Common, Elsewhere
 from gateway.routing.lengths import OutputLengths
-from gateway.routing.snapshot import FleetSnapshot
+from gateway.routing.snapshot import BackendState, FleetSnapshot
 from gateway.routing.tracker import Tracker
 
 
@@ -23,22 +26,40 @@ def blame(tracker: Tracker, error: UpstreamError, now: float) -> None:
         tracker.broke(error.message, now)
 
 
-class Fleet:
-    """All trackers, and what is learned of the aliases."""
+def _with_others(state: BackendState, others: Elsewhere) -> BackendState:
+    """A backend's own metrics count the other gateways' requests too, but late, and not every backend has any."""
+    return structs.replace(
+        state,
+        foreign=max(state.foreign, others.in_flight),
+        unread_prompt_tokens=state.unread_prompt_tokens + others.unread_prompt_tokens,
+    )
 
-    def __init__(self, trackers: Mapping[str, Tracker], window_view: Callable[[str, float], WindowView | None]) -> None:
+
+class Fleet:
+    """All trackers, and what is learned of the aliases. `common`: what other gateways have under way; None: nobody
+    else is there."""
+
+    def __init__(
+        self,
+        trackers: Mapping[str, Tracker],
+        window_view: Callable[[str, float], WindowView | None],
+        common: Common | None = None,
+    ) -> None:
         self.trackers = trackers
+        self._common = common
         self.lengths = OutputLengths()
         self._window_view = window_view
         self._bytes_per_token: dict[str, BytesPerToken] = {}
 
     def snapshot(self, now: float) -> FleetSnapshot:
-        view = self._window_view
-        return FleetSnapshot(
-            now,
-            {name: tracker.state(now, view(name, now)) for name, tracker in self.trackers.items()},
-            self.lengths.by_alias,
-        )
+        view, common = self._window_view, self._common
+        states = {name: tracker.state(now, view(name, now)) for name, tracker in self.trackers.items()}
+        if common is not None:
+            for name, state in states.items():
+                others = common.elsewhere(name)
+                if others is not NOTHING_ELSEWHERE:
+                    states[name] = _with_others(state, others)
+        return FleetSnapshot(now, states, self.lengths.by_alias)
 
     def estimate_prompt_tokens(self, alias: str, size_bytes: int) -> int:
         learned = self._bytes_per_token.get(alias)

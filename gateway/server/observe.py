@@ -11,9 +11,11 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from gateway.backends.wire import broken
+from gateway.economics.money import usd
 from gateway.metering.series import Series
 from gateway.policy.schema import BackendSettings
 from gateway.routing.load import Load
+from gateway.routing.standing import standing
 from gateway.routing.tracker import Tracker
 from gateway.server.core import Core
 
@@ -130,6 +132,25 @@ def _show_accuracy(series: Series, name: str, tracker: Tracker, now: float) -> N
     series.prediction_margin.labels(name).set(tracker.margin(now))
 
 
+def _show(core: Core, now: float) -> None:
+    for name, tracker in core.fleet.trackers.items():
+        core.series.up.labels(name).set(tracker.reachable and not tracker.circuit_open(now))
+        core.series.in_flight.labels(name).set(tracker.in_flight)
+        core.series.utilization.labels(name).set(tracker.tokens_per_second(now) / tracker.capacity)
+        core.series.capacity.labels(name).set(tracker.capacity)
+        _show_accuracy(core.series, name, tracker, now)
+    _show_standing(core, now)
+
+
+def _show_standing(core: Core, now: float) -> None:
+    series, at = core.series, standing(core.router, core.fleet.snapshot(now))
+    series.answer_worth.set(usd(round(at.worth_nanousd)))
+    series.budget.set(at.budget_ratio)
+    series.captive_demand.set(at.demand)
+    for backend, regret in at.regret_nanousd.items():
+        series.window_regret.labels(backend).set(usd(round(regret)))
+
+
 async def keep_time(core: Core) -> None:
     """Accrues cost once a second, and measures how late the loop wakes up in between."""
     next_tick = core.clock()
@@ -148,12 +169,10 @@ async def keep_time(core: Core) -> None:
             log.exception("accruing cost failed; it is tried again in a second")
         core.series.loop_lag.set(max(0.0, worst))
         worst = 0.0
-        for name, tracker in core.fleet.trackers.items():
-            core.series.up.labels(name).set(tracker.reachable and not tracker.circuit_open(now))
-            core.series.in_flight.labels(name).set(tracker.in_flight)
-            core.series.utilization.labels(name).set(tracker.tokens_per_second(now) / tracker.capacity)
-            core.series.capacity.labels(name).set(tracker.capacity)
-            _show_accuracy(core.series, name, tracker, now)
+        try:
+            _show(core, now)
+        except Exception:
+            log.exception("bringing the metrics up to date failed; it is tried again in a second")
 
 
 def observers(core: Core) -> list[asyncio.Task[None]]:

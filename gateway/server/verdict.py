@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from gateway.backends.errors import Fault, UpstreamError
 from gateway.backends.usage import Usage
 from gateway.metering.records import Outcome
 from gateway.policy.schema import AliasSettings, ServedBy
 from gateway.routing.eligibility import good_enough
 from gateway.routing.facts import Ceiling, RequestFacts
+from gateway.routing.lateness import is_late
 
 
 def in_time(ceiling: Ceiling, ttft: float | None, seconds: float, usage: Usage) -> bool | None:
-    """Did an answer keep its ceilings? None: it had none, or nothing was measured.
-
-    Of an answer that was not streamed only the end is seen: it has the first token's time and each further one's."""
-    checks: list[bool] = []
-    if ceiling.ttft_seconds is not None and ttft is not None:
-        checks.append(ttft <= ceiling.ttft_seconds)
-    if ceiling.latency_seconds is not None:
-        checks.append(seconds <= ceiling.latency_seconds)
-    if ceiling.seconds_per_output_token is not None and ttft is not None and usage.output_tokens > 1:
-        checks.append((seconds - ttft) / (usage.output_tokens - 1) <= ceiling.seconds_per_output_token)
-    if ttft is None and ceiling.ttft_seconds is not None and ceiling.seconds_per_output_token is not None:
-        checks.append(seconds <= ceiling.ttft_seconds + ceiling.seconds_per_output_token * usage.output_tokens)
-    return all(checks) if checks else None
+    """Did an answer keep its ceilings? None: it had none, or nothing was measured that could tell. `ttft`: None where
+    the answer was not streamed. `seconds`: from the request's arrival."""
+    first, tokens = ceiling.ttft_seconds, usage.output_tokens
+    if usage.certainty == "missing":
+        ceiling = structs.replace(ceiling, seconds_per_output_token=None)
+    by_pace = ceiling.seconds_per_output_token is not None and (first is not None or (ttft is not None and tokens > 1))
+    by_start = first is not None and ttft is not None
+    if not (by_start or by_pace or ceiling.latency_seconds is not None):
+        return None
+    return not is_late(ceiling, ttft, seconds, tokens)
 
 
 def outcome_of(error: UpstreamError) -> Outcome:

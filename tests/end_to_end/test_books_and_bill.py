@@ -210,12 +210,11 @@ async def test_a_cold_start_is_waited_for_no_longer_than_the_ceiling_where_anoth
 ) -> None:
     with serve_in_thread(sandbox_settings(cold_start_seconds=2000)) as sandbox:
         backends = cloud(sandbox.url)
-        backends["cmi"]["cost"]["cold_start_seconds"] = 0.5  # as the policy believes; it takes 20 s
         served = [
             {"backend": "cmi", "model": IMPORTED},
             {"backend": "bedrock-base", "model": FOUNDATION, "body": "meta"},
         ]
-        backends["bedrock-base"]["cost"] = {"kind": "provisioned", "usd_per_unit_hour": 1}
+        # The policy calls it free and always there, so that it is asked first; its cold start takes 20 s.
         backends["cmi"]["cost"] = {"kind": "per_token", "input_usd_per_1m": 0, "output_usd_per_1m": 0}
         aliases = {"tuned": {"ceiling": {"ttft_seconds": 1.5}, "served_by": served}}
         gateway = start_gateway(backends=backends, aliases=aliases)

@@ -10,7 +10,7 @@ from benchmarks.choreography.play import Answered, Performance
 from benchmarks.choreography.verdicts import verdicts
 
 WINDOW = 12.0
-QUIET = 15.0
+QUIET_UNTIL, QUIET_FROM = 15.0, 29.0
 
 
 def decision(at: float, chosen: str, late_on_the_box: bool = False, free_seconds: float = 0.0) -> dict[str, Any]:
@@ -20,8 +20,8 @@ def decision(at: float, chosen: str, late_on_the_box: bool = False, free_seconds
         "chosen": chosen,
         "request": {"model": "tuned", "held_before": False},
         "candidates": [
-            {"backend": "box", "in_time": not late_on_the_box, "in_flight": 4},
-            {"backend": "cmi", "in_time": True, "in_flight": 0, **cmi},
+            {"backend": "box", "late_chance": 0.6 if late_on_the_box else 0.01, "in_flight": 4},
+            {"backend": "cmi", "late_chance": 0.0, "in_flight": 0, **cmi},
         ],
     }
 
@@ -39,7 +39,7 @@ def good() -> Performance:
 
 
 def broken(performance: Performance) -> list[str]:
-    return [verdict.step for verdict in verdicts(performance, WINDOW, QUIET) if not verdict.kept]
+    return [verdict.step for verdict in verdicts(performance, WINDOW, QUIET_UNTIL, QUIET_FROM) if not verdict.kept]
 
 
 def test_in_order_every_step_is_kept() -> None:

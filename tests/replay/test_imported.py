@@ -97,3 +97,12 @@ def test_the_router_sees_the_window_through_the_gateways_own_meter() -> None:
     assert idle.free_seconds == 0
     assert (busy.in_flight, busy.room, busy.free_seconds) == (1, 15, pytest.approx(285))
     assert gone.copies == 0
+
+
+def test_calls_that_wait_for_the_first_copy_are_in_flight_for_whoever_counts_them() -> None:
+    """They will fill the copy that is starting: a router that sees none there would send everything."""
+    world = setting()
+    router = always("cmi", world)
+    simulate(requests((0.0, 0, 1), (5.0, 0, 1), (10.0, 0, 1)), router, world, name="cmi")
+    windows = [fleet.backends["cmi"].window for _, fleet in router.seen]
+    assert [(w.copies, w.in_flight) for w in windows if w is not None] == [(0, 0), (0, 1), (0, 2)]

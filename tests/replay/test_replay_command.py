@@ -34,7 +34,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> str:
 def replay(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gateway.cli", "replay", *arguments],
-        capture_output=True, text=True, timeout=100, cwd=ROOT, env={**os.environ, "COLUMNS": "200"},
+        capture_output=True, text=True, timeout=300, cwd=ROOT, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
 
 
@@ -123,6 +123,29 @@ def test_tables_for_people_say_simulated_and_whether_there_is_an_interval(trace:
     assert "No intervals" not in done.stdout  # one policy: nothing to compare
 
 
+def test_the_error_budget_is_the_policys_unless_given(trace: str) -> None:
+    given = ["--policy", LAB, "--trace", trace, "--no-bound", "--days", "1", "--json"]
+    changed = replay(*given, "--set", "routing.error_budget=0.05")
+    assert json.loads(changed.stdout)["replays"][0]["error_budget"] == 0.05
+    told = replay(*given, "--error-budget", "2%")
+    assert json.loads(told.stdout)["replays"][0]["error_budget"] == 0.02
+
+
+def test_a_replay_of_what_a_gateway_learns_says_so(trace: str) -> None:
+    done = replay("--policy", LAB, "--trace", trace, "--no-bound", "--days", "1", "--learning", "--json")
+    assert "what a gateway would have learned" in json.loads(done.stdout)["replays"][0]["notes"][0]
+
+
+def test_one_request_is_explained_instead_of_replaying_all(trace: str) -> None:
+    given = ["--policy", LAB, "--trace", trace, "--explain-at", "43200"]
+    (told,) = json.loads(replay(*given, "--json").stdout)
+    assert told["at_seconds"] >= 43200
+    assert [one["backend"] for one in told["candidates"]] == ["box", "cmi", "base"]
+    shown = replay(*given).stdout
+    assert shown.startswith(f"Simulated, at {told['at_seconds']:.1f} s:")
+    assert told["sentence"] in shown
+
+
 def test_a_condition_that_holds_exits_1_with_the_numbers(trace: str) -> None:
     done = replay("--policy", LAB, "--trace", trace, "--no-bound", "--fail-if", "cost > $1", "--fail-if", "bad > 200%")
     assert done.returncode == 1
@@ -147,6 +170,14 @@ def test_a_condition_that_holds_exits_1_with_the_numbers(trace: str) -> None:
         (["--trace", LAB], "the header is"),
         (["--trace", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["--policy", str(ROOT / "policies" / "seed-lab.yaml")], "has no aliases"),
+        (
+            ["--set", "routing.windows.eagr=1"],
+            "routing.windows.eagr: no 'eagr' in the policy; did you mean eager",
+        ),
+        (["--set", "routing.windows.eager=1,2"], "`crossover plan --vary` compares several"),
+        (["--set", "routing.windows.eager"], "write a setting, = and its value, as in"),
+        (["--set", "routing.windows.eager=-1"], "greater than or equal to 0"),
+        (["--explain", "601"], "this replay has requests 1 to 600"),
     ],
 )
 def test_what_cannot_be_used_exits_2_before_any_work(trace: str, arguments: list[str], said: str) -> None:

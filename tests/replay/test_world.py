@@ -10,8 +10,7 @@ from gateway.replay.requests import draw
 from gateway.replay.run import REFUSED as NOBODY
 from gateway.replay.run import Run
 from gateway.replay.trace import Trace
-from gateway.replay.world import is_late, simulate
-from gateway.routing.facts import Ceiling
+from gateway.replay.world import simulate
 from tests.replay.worlds import REFUSED, By, always, decision_for, everything_to, policy, requests, setting
 
 
@@ -40,17 +39,6 @@ def test_an_answer_below_the_needed_quality_is_wrong_and_only_then() -> None:
     assert everything_to("base", requests((0.0, 10, 10), tuned=True)).wrong.tolist() == [True]
     assert everything_to("base", requests((0.0, 10, 10), tuned=False)).wrong.tolist() == [False]
     assert everything_to("box", requests((0.0, 10, 10), tuned=True)).wrong.tolist() == [False]
-
-
-def test_an_answer_is_late_by_its_first_token_or_by_its_end() -> None:
-    ceiling = Ceiling(10.0, 0.2)
-    assert not is_late(ceiling, 10.0, 30.0, 100)
-    assert is_late(ceiling, 10.1, 20.0, 100)
-    assert is_late(ceiling, 1.0, 30.1, 100)
-    assert is_late(Ceiling(latency_seconds=5.0), 1.0, 5.1, 100)
-    assert not is_late(Ceiling(seconds_per_output_token=0.2), 50.0, 69.9, 100)
-    assert is_late(Ceiling(seconds_per_output_token=0.2), 50.0, 70.1, 100)
-    assert not is_late(Ceiling(), 1e6, 1e9, 1)
 
 
 def test_a_held_request_is_asked_about_again_and_its_waiting_counts() -> None:

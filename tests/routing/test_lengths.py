@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.routing import lengths
-from gateway.routing.lengths import OutputLengths
+from gateway.routing.lengths import ALL, OutputLengths
 from gateway.routing.predict import DEFAULT_OUTPUT_TOKENS
 
 
@@ -50,3 +50,10 @@ def test_callers_are_forgotten_when_there_are_too_many(monkeypatch: pytest.Monke
     assert len(known) == 100
     assert known.expected("domain", "key-0") == known.by_alias["domain"]
     assert known.expected("domain", "key-999") < known.by_alias["domain"] + 10
+
+
+def test_one_mean_over_all_aliases_is_kept_besides() -> None:
+    known = seen(500, 600)
+    for _ in range(500):
+        known.saw("other", "app", 20)
+    assert known.by_alias["other"] < known.by_alias[ALL] < known.by_alias["domain"]

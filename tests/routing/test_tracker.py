@@ -320,17 +320,21 @@ def page(at: float, **changed: Any) -> Load:
     return Load(at, **(settings | changed))
 
 
+@pytest.mark.parametrize("gone", [False, True])
 @pytest.mark.parametrize(
     "changed", [{"started_at": 2.0}, {"generated_tokens": 0.0}, {"models": frozenset({"another"})}]
 )
 def test_what_was_learned_of_a_server_counts_for_little_once_it_was_restarted_or_its_model_swapped(
-    tracker: Tracker, changed: dict[str, Any]
+    tracker: Tracker, changed: dict[str, Any], gone: bool
 ) -> None:
+    """Whether its observer saw nothing of it for a while, or not."""
     now = 0.0
     for _ in range(60):
         now = served(tracker, now, 0.2, 3 * SEED.step(1)) + 1.0
     tracker.scraped(page(now))
     learned = tracker.state(now + 1, None)
+    if gone:
+        tracker.lost("nobody answers")
     tracker.scraped(page(now + 2, **changed))
     for second in range(600):  # nothing is sent; its pages come
         tracker.state(now + 3 + second, None)
@@ -348,6 +352,7 @@ def test_the_same_server_seen_again_is_no_restart(tracker: Tracker) -> None:
         now = served(tracker, now, 0.2, 3 * SEED.step(1)) + 1.0
     before = tracker.state(now, None)
     tracker.scraped(page(now))
+    tracker.lost("nobody answers")
     tracker.scraped(page(now + 1, generated_tokens=1000.0))
     assert tracker.state(now + 1, None).speed == before.speed
 
@@ -365,21 +370,21 @@ def test_a_servers_own_counts_teach_its_speed_where_others_send_it_requests(trac
     assert speed.step(8) == pytest.approx(0.2, rel=0.2)
 
 
-def test_where_an_answer_is_late_by_its_end_a_slow_token_rate_may_be_made_up_for_by_a_quick_start() -> None:
+def test_the_margin_is_judged_by_the_answers_end_so_that_a_quick_start_makes_up_for_a_slow_pace() -> None:
+    """A pace twice as slow as predicted: within the ceilings taken together, beyond them where there is only a pace."""
     margins = {}
-    for by_total in (False, True):
-        tracker = Tracker("box", 64, SEED, late_by_total=by_total)
+    for ceiling in (Ceiling(10.0, 0.2), Ceiling(None, 0.2)):
+        tracker = Tracker("box", 64, SEED)
         for second in range(300):
             flight = tracker.sent(1, 2.0 * second)
             tracker.first_token(flight, 2.0 * second)
             tracker.observed(
-                Prediction(1.0, 0.1, 9.0), 1.0, 0.2, 2.0 * second + 1, flight=flight, output_tokens=5,
-                ceiling=Ceiling(10.0, 0.2),
-            )  # fmt: skip
+                Prediction(1.0, 0.1, 9.0), 1.0, 0.2, 2.0 * second + 1, flight=flight, output_tokens=5, ceiling=ceiling
+            )
             tracker.ended(flight, 2.0 * second + 1)
-        margins[by_total] = tracker.margin(600.0)
-    assert margins[False] < 0.65
-    assert margins[True] == pytest.approx(0.95)
+        margins[ceiling.ttft_seconds] = tracker.margin(600.0)
+    assert margins[None] < 0.65
+    assert margins[10.0] == pytest.approx(0.95)
 
 
 def test_a_tracker_that_does_not_learn_stays_with_the_policy() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.backends.errors import Fault, UpstreamError
+from gateway.routing.common import Elsewhere, InProcess
 from gateway.routing.load import Load
 from gateway.routing.speed import SpeedModel
 from gateway.routing.tracker import Tracker
@@ -53,6 +54,28 @@ def test_answers_teach_the_lengths_of_an_alias_and_of_a_caller(tracker: Tracker)
     assert fleet.lengths.expected("domain", "long") > 350
     assert 150 < fleet.snapshot(0.0).mean_output_tokens["domain"] < 300
     assert fleet.estimate_prompt_tokens("domain", 4000) == pytest.approx(1000, rel=0.01)
+
+
+class WithOthers(InProcess):
+    """Another gateway has 5 requests under way at the box, of which 700 prompt tokens are unread."""
+
+    def elsewhere(self, backend: str) -> Elsewhere:
+        return Elsewhere(5, 700) if backend == "box" else super().elsewhere(backend)
+
+
+def test_what_other_gateways_have_under_way_counts_as_foreign(tracker: Tracker) -> None:
+    fleet = Fleet(
+        {"box": tracker, "other": Tracker("other", 64, SPEED)}, lambda name, now: None, WithOthers(demand_seconds=60.0)
+    )
+    shown = fleet.snapshot(0.0).backends
+    assert (shown["box"].foreign, shown["box"].unread_prompt_tokens) == (5, 700)
+    assert (shown["other"].foreign, shown["other"].unread_prompt_tokens) == (0, 0)
+
+
+def test_those_that_the_backends_own_metrics_count_too_are_not_counted_twice(tracker: Tracker) -> None:
+    tracker.scraped(Load(0.0, 7, 0, None))
+    fleet = Fleet({"box": tracker}, lambda name, now: None, WithOthers(demand_seconds=60.0))
+    assert fleet.snapshot(1.0).backends["box"].foreign == 7
 
 
 PAGE = b"""# HELP vllm:num_requests_running running

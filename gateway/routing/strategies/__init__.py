@@ -1,1 +1,1 @@
-"""How a backend is chosen: `crossover` is the product's way, `baselines` are what is done elsewhere, to compare with."""
+"""How a backend is chosen: `crossover` is the product's way, `baselines` are what is done elsewhere."""

@@ -1,7 +1,8 @@
 """What is done elsewhere, under the names that replays compare with. Each is deliberately as simple as it is.
 
 All of them send what the boxes do not get to an imported model if nothing else answers it well (`captive`), and else to
-the cheapest per-token backend; none of them holds, warms, or lets anybody be answered below the quality needed.
+the cheapest per-token backend; what they know of output lengths is one mean over everything. None of them holds, warms,
+or lets anybody be answered below the quality needed.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
-from gateway.economics.prices import WindowCost
 from gateway.routing.decision import Circumstances
 from gateway.routing.facts import RequestFacts
+from gateway.routing.lengths import ALL
 from gateway.routing.memory import RATE_SECONDS, Memory
 from gateway.routing.predict import DEFAULT_OUTPUT_TOKENS, output_tokens
 from gateway.routing.snapshot import FleetSnapshot
@@ -31,7 +32,7 @@ def choose(name: str, facts: RequestFacts, weighed: list[Weighed], fleet: FleetS
     order = [first, *sorted((one for one in able if one is not first), key=_marginal)]
     reason = "pinned" if facts.pinned_backend is not None else "only_choice" if len(able) == 1 else "cheapest_in_time"
     pressure = min((one.pressure for one in able if one.owned), default=0.0)
-    captive = all(one.owned or isinstance(one.route.cost, WindowCost) for one in able)
+    captive = all(one.route.kind != "metered" for one in able)
     return Chosen(order, reason, Circumstances(0.0, captive, pressure, 0.0, 0.0))  # type: ignore[arg-type]
 
 
@@ -44,7 +45,7 @@ def box_only(able: list[Weighed], facts: RequestFacts, fleet: FleetSnapshot, mem
 def imported_only(able: list[Weighed], facts: RequestFacts, fleet: FleetSnapshot, memory: Memory) -> Weighed:
     """Everything to the imported model."""
     del facts, fleet, memory
-    return next((one for one in able if isinstance(one.route.cost, WindowCost)), able[0])
+    return next((one for one in able if one.route.kind == "imported"), able[0])
 
 
 def spill(able: list[Weighed], facts: RequestFacts, fleet: FleetSnapshot, memory: Memory) -> Weighed:
@@ -65,7 +66,7 @@ def lowest_cost(able: list[Weighed], facts: RequestFacts, fleet: FleetSnapshot, 
     if box is None:
         return _cloud(able)
     speed = box.state.speed or box.route.speed
-    tokens = output_tokens(facts, fleet.mean_output_tokens.get(facts.alias, DEFAULT_OUTPUT_TOKENS))
+    tokens = output_tokens(facts, fleet.mean_output_tokens.get(ALL, DEFAULT_OUTPUT_TOKENS))
     seconds = TYPICAL_PROMPT_TOKENS / speed.prompt_tokens_per_second + tokens * speed.step(speed.batch) / speed.batch
     return box if memory.taken_last_minute(fleet.at) < RATE_SECONDS / seconds else _cloud(able)
 
@@ -73,7 +74,7 @@ def lowest_cost(able: list[Weighed], facts: RequestFacts, fleet: FleetSnapshot, 
 def ceiling_greedy(able: list[Weighed], facts: RequestFacts, fleet: FleetSnapshot, memory: Memory) -> Weighed:
     """The box if it is predicted to be in time for an answer of mean length, else the cloud, whatever that opens."""
     del memory
-    tokens = output_tokens(facts, fleet.mean_output_tokens.get(facts.alias, DEFAULT_OUTPUT_TOKENS))
+    tokens = output_tokens(facts, fleet.mean_output_tokens.get(ALL, DEFAULT_OUTPUT_TOKENS))
     return next((one for one in able if one.owned and _fits(one, facts, tokens)), None) or _cloud(able)
 
 
@@ -88,10 +89,10 @@ BASELINES: dict[str, Baseline] = {
 
 
 def _cloud(able: list[Weighed]) -> Weighed:
-    metered = [one for one in able if not one.owned and not isinstance(one.route.cost, WindowCost)]
+    metered = [one for one in able if one.route.kind == "metered"]
     if metered:
         return min(metered, key=_marginal)
-    return next((one for one in able if isinstance(one.route.cost, WindowCost)), able[0])
+    return next((one for one in able if one.route.kind == "imported"), able[0])
 
 
 def _fits(one: Weighed, facts: RequestFacts, tokens: float) -> bool:

@@ -6,9 +6,9 @@
   well: the chance that the box is about to turn somebody away (`congestion.py`), times the share of it that is taken,
   times the worth.
 - A call in a window that is paid costs nothing. A window is not the price of a request but an investment (ski rental):
-  each captive request that the boxes cannot answer in time adds its worth to the *regret*; when that reaches the price of
-  a window (a part of it where the forecast says that one pays), one is opened. While it is paid it is filled; past that
-  the boxes come first again, and it closes by neglect unless regret says to extend it.
+  each captive request that the boxes cannot answer in time adds its worth to the *regret*; when that reaches the price
+  of a window (a part of it where the forecast says that one pays), one is opened. While it is paid it is filled; past
+  that the boxes come first again, and it closes by neglect unless regret says to extend it.
 - What can wait is held while the boxes are about to be too full, until they are not or a window is open.
 """
 
@@ -33,8 +33,8 @@ FULL_LOAD = 0.6
 """Load of the box from which on everybody uses a window that is paid."""
 SAFE_CHANCE = 0.02
 """A chance of being late below this is not worth a thought."""
-SOON_FREE_SECONDS = 30.0
-"""A window paid for longer than this takes whatever the box cannot: nothing is congested."""
+LONG_FREE_SHARE = 0.1
+"""With more than this share of a window still paid it takes whatever the box cannot: nothing is congested."""
 ROOM_WAIT_SECONDS = 0.3
 """While the copies of a paid window are full: a stream ends there about as often."""
 ROOM_SLACK_SECONDS = 2.0
@@ -58,32 +58,43 @@ class Windows:
         self.seconds = 1.0 if best is None else float(best.window_seconds)
 
 
+def worth_nanousd(memory: Memory, windows: Windows, work_seconds: float = 0.0) -> float:
+    """n$ of one answer in time. `work_seconds`: of the box, taken until a captive request has shown what one takes."""
+    work_seconds = memory.work_seconds or work_seconds
+    if not windows.nanousd or not work_seconds:
+        return WORTH_WITHOUT_WINDOWS_NANOUSD
+    return memory.budget.worth(windows.nanousd, windows.seconds, work_seconds)
+
+
 def choose(
     facts: RequestFacts, weighed: list[Weighed], settings: RoutingSettings, memory: Memory, windows: Windows, now: float
 ) -> Chosen:
     """`weighed`: at least one of them is not barred. Does not change `memory`."""
-    able = [one for one in weighed if one.barred is None]
-    worth = (
-        memory.budget.worth(windows.nanousd, windows.seconds, memory.work_seconds)
-        if windows.nanousd
-        else WORTH_WITHOUT_WINDOWS_NANOUSD
-    )
-    boxes, imported, metered, lower = [], [], [], []
-    for one in able:
+    able, boxes, imported, metered, lower = [], [], [], [], []
+    for one in weighed:
+        if one.barred is not None:
+            continue
+        able.append(one)
+        kind = one.route.kind
         if one.below is not None:
             lower.append(one)
-        elif one.owned:
+        elif kind == "box":
             boxes.append(one)
-        elif isinstance(one.route.cost, WindowCost):
+        elif kind == "imported":
             imported.append(one)
         else:
             metered.append(one)
+    worth = worth_nanousd(memory, windows, boxes[0].work_seconds if boxes else 0.0)
     captive = not metered
     demand = memory.common.demand(now)
-    load = _load(demand, boxes)
+    load = demand.over([one.state.speed or one.route.speed for one in boxes])
     pressure = min((one.pressure for one in boxes), default=0.0)
     paid = next((one for one in imported if one.free_window), None)
-    relief = paid is not None and paid.state.window is not None and paid.state.window.free_seconds > SOON_FREE_SECONDS
+    relief = (
+        paid is not None
+        and paid.state.window is not None
+        and paid.state.window.free_seconds > LONG_FREE_SHARE * windows.seconds
+    )
     overload = 0.0 if relief or not boxes else memory.congestion.chance(pressure, load)
     _expect(able, worth, overload * settings.box.congestion_weight, memory.work_seconds)
     return _Choice(
@@ -92,25 +103,10 @@ def choose(
     ).make()  # fmt: skip
 
 
-def _load(demand: Demand, boxes: list[Weighed]) -> float:
-    """Work per second over what all boxes can do together."""
-    rate = 0.0
-    for one in boxes:
-        speed = one.state.speed or one.route.speed
-        work = (
-            demand.prompt_tokens / speed.prompt_tokens_per_second
-            + demand.output_tokens * speed.step(speed.batch) / speed.batch
-        )
-        if work <= 0:
-            return 0.0
-        rate += 1.0 / work
-    return 1.0 / rate if rate else 0.0
-
-
 def _expect(able: list[Weighed], worth: float, congestion: float, mean_work: float) -> None:
     for one in able:
-        if one.owned:
-            share = one.work_seconds / mean_work if mean_work > 0 else 1.0
+        if one.route.kind == "box":
+            share = one.work_seconds / mean_work if mean_work > 0 else 0.0  # nobody came who could be kept out
             one.congestion = congestion * worth * share
         bad = 1.0 if one.below is not None else one.late
         marginal = UNKNOWN_PRICE_SHARE * worth if one.marginal is None else one.marginal
@@ -220,7 +216,8 @@ class _Choice:
             ready = model.state.restoring_seconds or 0.0
             cost = model.route.cost
             assert isinstance(cost, WindowCost)
-            if ready + COLD_SLACK_SECONDS < slack and window.in_flight < cost.concurrency_per_copy:
+            waiting = max(window.in_flight, model.state.in_flight)
+            if ready + COLD_SLACK_SECONDS < slack and waiting < cost.concurrency_per_copy:
                 return self._send(model, "window_pays", turned_away=not on_box)
         if up and window is not None and not window.room and window.free_seconds > 0 and self._room_soon():
             return self._hold(ROOM_WAIT_SECONDS)
@@ -230,8 +227,8 @@ class _Choice:
         price = self._opening(model.route, up)
         regret = self.memory.regret(model.route.backend, self.now) + worth * (box.late if on_box else 1.0)
         knobs = settings.windows
-        share = (knobs.extend if up else knobs.eager) if saved * worth >= price else knobs.patient
-        threshold = price * share
+        share, pays = (knobs.extend, knobs.extending_pays) if up else (knobs.eager, knobs.opening_pays)
+        threshold = price * (share if saved * worth >= pays * price else knobs.patient)
         if regret < threshold:
             return self._settle(box, on_box, warm, Regret(model, regret, threshold, saved))
         afresh = Regret(model, 0.0, threshold, saved)
@@ -322,7 +319,7 @@ class _Choice:
             order = sorted(self.lower, key=_marginal) + sorted(good, key=_expected)
             return Chosen(order, "lower_quality_though_wrong", notes, warm=warm)
         # A window that is not paid is opened by regret, not by whoever happens to be late.
-        settled = [one for one in good if not isinstance(one.route.cost, WindowCost) or one.free_window] or good
+        settled = [one for one in good if one.route.kind != "imported" or one.free_window] or good
         rest = [one for one in good if one not in settled]
         if when_late == "cheapest":
             return Chosen(sorted(settled, key=_marginal) + rest, "cheapest_though_late", notes, warm=warm)

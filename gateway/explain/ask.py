@@ -37,7 +37,10 @@ class Gateway:
         return self._ask("GET", f"/admin/decisions/{quote(decision, safe='')}", None, {})
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> dict[str, Any]:
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ExplainError(f"--url is {self.url!r}: give the gateway's address, as http://127.0.0.1:8080")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection

@@ -81,6 +81,8 @@ def draw(
         if box is None:
             raise LoadError("a target load needs a box to be a share of: the policy has none; leave the load out")
         recorded = load_of(trace.in_tokens[rows], trace.out_tokens[rows], span, box)
+        if not recorded:
+            raise LoadError(f"{trace.source}: its requests have no tokens, which no load can be made of; leave it out")
         keep = load / recorded
         if keep > 1:
             copies = math.ceil(keep)

@@ -27,7 +27,7 @@ def _state(pressure: float, demand: float) -> State:
 
 def _guess(state: State) -> float:
     pressure, demand = (state[0] + 0.5) / PRESSURE_STEPS, (state[1] + 0.5) / DEMAND_STEPS
-    return min(1.0, max(0.01, (pressure - 0.4) * 0.8 + max(0.0, demand - 0.7)))
+    return min(1.0, max(0.0, (pressure - 0.4) * 0.8 + max(0.0, demand - 0.7)))
 
 
 class Congestion:

@@ -70,9 +70,11 @@ class Memory:
             weight = max(1.0 / LONG_MEMORY, 1.0 / self._works)
             self.work_seconds += (work_seconds - self.work_seconds) * weight
 
-    def noted(self, notes: Circumstances, now: float) -> None:
-        """A decision made under these circumstances is acted upon."""
-        self.congestion.seen(notes.pressure, notes.demand, now)
+    def noted(self, notes: Circumstances, now: float, *, box_seen: bool = True) -> None:
+        """A decision made under these circumstances is acted upon. `box_seen` False: no box could be asked, and that
+        its pressure stands at 0 does not say that it is idle."""
+        if box_seen:
+            self.congestion.seen(notes.pressure, notes.demand, now)
         if notes.turned_away:
             self.congestion.overload(now)
         if notes.regret_backend is not None:

@@ -64,10 +64,12 @@ class Router:
             return
         memory = self.memory
         boxes = self._boxes[facts.alias]
-        if notes.captive and not facts.asked_before:
-            tokens = output_tokens(facts, decision.mean_output_tokens)
-            memory.demanded(facts.input_tokens, tokens, _work_seconds(boxes, facts.input_tokens, tokens), now)
-        memory.noted(notes, now)
+        # What is pinned or embeds is captive by itself: no window would take it, so that it says nothing of one.
+        if facts.pinned_backend is None and facts.operation != "embeddings":
+            if notes.captive and not facts.asked_before:
+                tokens = output_tokens(facts, decision.mean_output_tokens)
+                memory.demanded(facts.input_tokens, tokens, _work_seconds(boxes, facts.input_tokens, tokens), now)
+            memory.noted(notes, now, box_seen=_box_seen(boxes, decision))
         if decision.order and decision.hold_seconds is None:
             backend = decision.order[0].backend
             if any(route.backend == backend for route in boxes):
@@ -87,6 +89,16 @@ def _decision(facts: RequestFacts, weighed: list[Weighed], chosen: Chosen, mean:
         order, candidates, chosen.reason, refusal, chosen.hold_seconds,
         None if chosen.warm is None else chosen.warm.route.backend, chosen.notes, mean,
     )  # fmt: skip
+
+
+def _box_seen(boxes: tuple[Route, ...], decision: Decision) -> bool:
+    """Whether its circumstances tell how full a box is: one could have been chosen."""
+    for one in decision.candidates:
+        if one.excluded is None and one.below is None:
+            for route in boxes:
+                if route.backend == one.backend:
+                    return True
+    return False
 
 
 def _work_seconds(boxes: tuple[Route, ...], input_tokens: int, tokens: float) -> float:

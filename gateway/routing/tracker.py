@@ -227,12 +227,12 @@ class Tracker:
         if self._starting:
             self._starting = [start for start in self._starting if start[1]]
 
-    def cold_start_began(self, now: float, seconds: float, *, another: bool = False) -> None:
-        """A copy is starting. Told again while it starts, it says nothing; `another`: one more, while some are up."""
+    def cold_start_began(self, now: float, seconds: float, *, another: bool = False) -> bool:
+        """A copy is starting; `another`: one more, while some are up. False: that was known."""
         starting = [start for start in self._starting if now <= start[0]]
-        if another or not any(not also for _, also in starting):
-            starting.append((now + seconds, another))
-        self._starting = starting[-16:]
+        news = another or not any(not also for _, also in starting)
+        self._starting = [*starting, (now + seconds, another)][-16:] if news else starting
+        return news
 
     def succeeded(self) -> None:
         self.circuit.succeeded()

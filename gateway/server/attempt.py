@@ -50,7 +50,7 @@ class AttemptRun:
         core, name, request = self._core, self._backend, self._request
         tracker = core.fleet.trackers[name]
         started = core.clock()
-        self._expect_cold_start(started)
+        expected_cold = self._expect_cold_start(started)
         call = _Call(core, name)
         request.wire.listener = call
         reply: Reply | None = None
@@ -71,6 +71,8 @@ class AttemptRun:
             except UpstreamError as error:
                 self.outcome, self.status = outcome_of(error), error.status
                 blame(tracker, error, core.clock())
+                if expected_cold and not call.cold and request.wire.sent_at is None:
+                    tracker.answering()  # refused, or never sent: nobody else is to wait for a copy
                 raise
             finally:
                 now = core.clock()
@@ -87,10 +89,10 @@ class AttemptRun:
                 if reply is not None:
                     self._learn(now - started, first_token.flight)
 
-    def _expect_cold_start(self, now: float) -> None:
+    def _expect_cold_start(self, now: float) -> bool:
+        """Whether this attempt is the one that is believed to start a copy."""
         window = self._core.meter.window_view(self._backend, now)
-        if window is not None and window.copies == 0:
-            _cold_start(self._core, self._backend, now)
+        return window is not None and window.copies == 0 and _cold_start(self._core, self._backend, now)
 
     def _book(self, started: float, seconds: float, answered: bool) -> None:
         core, usage, request = self._core, self.usage, self._request
@@ -133,6 +135,8 @@ class _Call:
         self._backend = backend
         self._sent_at = 0.0
         self.ticket: int | None = None
+        self.cold = False
+        """It was told that a copy is starting."""
 
     def sent(self, at: float) -> None:
         meter = self._core.meter
@@ -146,13 +150,17 @@ class _Call:
         self.ticket = None
         if error is None:
             return
+        self.cold = self.cold or error.fault is Fault.COLD
         if error.fault is Fault.CAPACITY:
             meter.window_throttled(backend, self._core.clock())
         elif error.fault is Fault.COLD and meter.window_not_ready(backend, self._sent_at):
             _cold_start(self._core, backend, self._core.clock())
 
 
-def _cold_start(core: Core, backend: str, now: float) -> None:
+def _cold_start(core: Core, backend: str, now: float) -> bool:
     cost = core.settings[backend].cost
-    if cost is not None and cost.kind == "window":
-        core.fleet.trackers[backend].cold_start_began(now, cost.cold_start_seconds)
+    return (
+        cost is not None
+        and cost.kind == "window"
+        and core.fleet.trackers[backend].cold_start_began(now, cost.cold_start_seconds)
+    )

@@ -34,7 +34,7 @@ from gateway.server.request import (
     read_body,
     read_headers,
 )
-from gateway.server.verdict import in_time, is_bad, is_wrong, outcome_of
+from gateway.server.verdict import in_time, is_bad, is_wrong, left_late, outcome_of
 from gateway.server.warmup import Warmups
 
 log = logging.getLogger(__name__)
@@ -350,5 +350,7 @@ class OperationRun:
         if self._held_seconds:
             core.series.hold(self._held_seconds)
         bad = is_bad(self._outcome, kept, self._wrong, self._turned_away)
+        if self._outcome == "cancelled" and left_late(self._facts.ceiling, self._ttft, seconds, self._facts.stream):
+            bad = True  # else those who give up on late answers would make them look rare
         if bad is not None:
             core.router.ended(self._facts, bad, now)

@@ -26,6 +26,14 @@ def in_time(ceiling: Ceiling, ttft: float | None, seconds: float, usage: Usage) 
     return not is_late(ceiling, ttft, seconds, tokens)
 
 
+def left_late(ceiling: Ceiling, ttft: float | None, seconds: float, streamed: bool) -> bool:
+    """Of an answer that its client did not wait for: was it late already? Whoever leaves before that says nothing."""
+    first, whole = ceiling.ttft_seconds, ceiling.latency_seconds
+    return (streamed and ttft is None and first is not None and seconds > first) or (
+        whole is not None and seconds > whole
+    )
+
+
 def outcome_of(error: UpstreamError) -> Outcome:
     if error.fault is Fault.CLIENT:
         return "client_error"

@@ -92,6 +92,8 @@ def test_what_cannot_be_drawn_is_said() -> None:
         drawn(start_day=40, days=1)
     with pytest.raises(LoadError, match="needs a box"):
         draw(tiny(), lab.replay, lab.aliases, load=0.5)
+    with pytest.raises(LoadError, match="no tokens"):
+        drawn(Trace("t", np.zeros(2), np.zeros(2), np.zeros(2)), load=0.5)
     with pytest.raises(LoadError, match=r"replay\.tuned_alias: the policy has no alias 'mine'"):
         draw(tiny(), lab.replay.model_copy(update={"tuned_alias": "mine"}), lab.aliases)
     stranger = Trace("t", np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, np.int16), ("gpt-4",))

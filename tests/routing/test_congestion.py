@@ -26,7 +26,7 @@ def lived(share: float, seconds: int, pressure: float = 0.5, demand: float = 0.5
 def test_before_anything_was_seen_it_is_guessed_higher_for_more_load_and_more_demand() -> None:
     congestion = Congestion(AHEAD)
     idle, busy, full = (congestion.chance(pressure, 0.2) for pressure in (0.0, 0.6, 1.4))
-    assert 0.0 < idle < busy < full <= 1.0
+    assert 0.0 <= idle < busy < full <= 1.0
     assert congestion.chance(0.6, 1.2) > busy
 
 
@@ -52,12 +52,12 @@ def test_other_states_keep_their_guess() -> None:
 def test_only_what_was_seen_shortly_before_an_overload_counts_as_leading_to_it() -> None:
     congestion = Congestion(AHEAD)
     for second in range(100):
-        congestion.seen(0.1, 0.1, float(second))
+        congestion.seen(0.6, 0.1, float(second))
     for second in range(200, 300):
         congestion.seen(0.9, 0.9, float(second))
     before = Congestion(AHEAD)
     congestion.overload(301.0)
-    assert congestion.chance(0.1, 0.1) < before.chance(0.1, 0.1)
+    assert congestion.chance(0.6, 0.1) < before.chance(0.6, 0.1)
     assert congestion.chance(0.9, 0.9) > 0.5
 
 

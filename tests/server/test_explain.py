@@ -118,6 +118,7 @@ async def test_what_goes_wrong_is_said_in_a_sentence(fleet: Any, tmp_path: Path)
         ((inline, "--url", gateway.url), None, 2, "XO_ADMIN is not set"),
         ((inline, "--url", gateway.url), "wrong", 1, "refused the admin key"),
         ((inline, "--url", nobody), ADMIN_KEY, 1, f"no gateway answers at {nobody}"),
+        ((inline, "--url", "http://[::1"), ADMIN_KEY, 1, "give the gateway's address"),
         ((inline, "--url", "ftp://x"), ADMIN_KEY, 1, "give the gateway's address"),
         (('{"model": "nobody", "messages": []}', "--url", gateway.url), ADMIN_KEY, 1, "The model 'nobody' does not"),
         (("{not json", "--url", gateway.url), ADMIN_KEY, 1, "is not JSON"),

@@ -25,7 +25,7 @@ from gateway.routing.facts import RequestFacts
 from gateway.routing.memory import Memory
 from gateway.routing.route import Route
 from gateway.routing.strategies.chosen import Chosen
-from gateway.routing.weigh import Weighed
+from gateway.routing.weigh import IN_TIME_CHANCE, Weighed
 
 NEGLIGIBLE_NANOUSD = 1e4
 """A thousandth of a cent: a request that costs the box less may stay there even while a window is paid."""
@@ -185,11 +185,10 @@ class _Choice:
         window = first.state.window
         if window is not None and window.copies and not window.room and window.free_seconds > 0 and self._room_soon():
             return self._hold(ROOM_WAIT_SECONDS)
-        if first.late >= 1.0 and self.lower and self.settings.when_late == "lower_quality":
-            started = None if window is None or window.copies or first.state.restoring_seconds is not None else first
-            return self._late(warm=started)
-        if first.late >= 1.0 and self.settings.when_late == "reject":
-            return self._late(warm=first if window is not None and not window.copies else None)
+        when_late = self.settings.when_late
+        if first.late >= 1.0 and (when_late == "reject" or (when_late == "lower_quality" and self.lower)):
+            up = window is None or window.copies > 0 or first.state.restoring_seconds is not None
+            return self._late(warm=None if up else first)
         return self._send(first, self._why(first))
 
     def _captive(self, box: Weighed) -> Chosen:
@@ -323,7 +322,9 @@ class _Choice:
         rest = [one for one in good if one not in settled]
         if when_late == "cheapest":
             return Chosen(sorted(settled, key=_marginal) + rest, "cheapest_though_late", notes, warm=warm)
-        return Chosen(sorted(settled, key=_latency) + rest, "fastest_though_late", notes, warm=warm)
+        order = sorted(settled, key=_latency) + rest
+        reason: Reason = "fastest_though_late" if order[0].late >= IN_TIME_CHANCE else self._why(order[0])
+        return Chosen(order, reason, notes, warm=warm)
 
     def _told(self, turned_away: bool, regret: Regret | None) -> Circumstances:
         notes = self.notes

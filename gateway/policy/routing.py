@@ -78,7 +78,7 @@ class BudgetSettings(Settings):
 
     aim: Share = Field(0.95, description="share of the budget that is meant to be spent: the rest is for surprises")
     caution: NonNegative = Field(
-        0.6, description="standard deviations of a count as large as the budget that are left unspent besides"
+        1.0, description="standard deviations of a count as large as the budget that are left unspent besides"
     )
     first_worth: PositiveFloat = Field(
         9.0,
@@ -91,6 +91,7 @@ class BudgetSettings(Settings):
     slack_requests: PositiveFloat = Field(2000.0, description="requests until which the budget is not yet held tight")
     drift: NonNegative = Field(1.0, description="how fast the worth's starting point follows; 0: it stays")
     drift_requests: PositiveFloat = Field(20000.0, description="requests over which that following slows down")
+    memory_requests: PositiveFloat = Field(1e6, description="requests that the budget reaches back to")
     most_windows: PositiveFloat = Field(10.0, description="the most that one answer in time is worth, in windows")
 
 

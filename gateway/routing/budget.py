@@ -22,27 +22,35 @@ FEW_BAD = 3.0
 class Budget:
     """Steers the worth of an answer in time, in n$. Counts come from outside: several gateways may share them."""
 
-    __slots__ = ("_drift", "_settings", "_share", "_steer", "bad", "ended")
+    __slots__ = ("_counted", "_drift", "_settings", "_share", "_steer", "bad", "ended")
 
     def __init__(self, settings: BudgetSettings, error_budget: float) -> None:
         self._settings = settings
         self._share = error_budget
         self._drift = 0.0
         self._steer = 0.0
-        self.ended = self.bad = 0
+        self._counted = (0, 0)
+        self.ended = self.bad = 0.0
+        """Requests, and those that were bad, as they are remembered: what is long past fades."""
 
     def counted(self, ended: int, bad: int) -> None:
         """So many requests have ended in all, so many of them badly."""
         knobs, share = self._settings, self._share
-        added = ended - self.ended
-        self.ended, self.bad = ended, bad
-        budget = share * ended
+        added, badly = ended - self._counted[0], bad - self._counted[1]
+        self._counted = ended, bad
+        kept = max(0.0, 1.0 - added / knobs.memory_requests)
+        self.ended = self.ended * kept + added
+        self.bad = self.bad * kept + badly
+        budget = share * self.ended
         meant = max(0.0, knobs.aim * budget - knobs.caution * sqrt(budget))
-        over = bad - meant
-        scale = (knobs.deficit_share if over > 0 else knobs.surplus_share) * ended + knobs.slack_requests
-        self._steer = max(-LIMIT, min(LIMIT, knobs.gain * over / (scale * share)))
-        relative = max(-0.5, min(0.5, bad / (meant + FEW_BAD) - 1.0))
-        self._drift += knobs.drift * relative * added / (ended + knobs.drift_requests)
+        over = self.bad - meant
+        scale = share * ((knobs.deficit_share if over > 0 else knobs.surplus_share) * self.ended + knobs.slack_requests)
+        steer = knobs.gain * over / scale
+        if steer > LIMIT:  # an outage is not paid back for ever: what cannot raise the worth any more is forgiven
+            self.bad = meant + LIMIT * scale / knobs.gain
+        self._steer = max(-LIMIT, min(LIMIT, steer))
+        relative = max(-0.5, min(0.5, self.bad / (meant + FEW_BAD) - 1.0))
+        self._drift += knobs.drift * relative * added / (self.ended + knobs.drift_requests)
         self._drift = max(-DRIFT_LIMIT, min(DRIFT_LIMIT, self._drift))
 
     def worth(self, window_nanousd: float, window_seconds: float, box_seconds: float) -> float:

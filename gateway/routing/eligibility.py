@@ -12,7 +12,7 @@ CERTAIN_SHARE = 0.5
 
 
 def excluded(facts: RequestFacts, route: Route, state: BackendState) -> str | None:
-    """Why this route cannot serve the request at all; None: it can."""
+    """Why this route cannot serve the request, now or ever; None: it could, but for `busy`."""
     if facts.pinned_backend is not None and facts.pinned_backend != route.backend:
         return f"the request is pinned to {facts.pinned_backend}"
     if route.target.embeddings != (facts.operation == "embeddings"):
@@ -26,6 +26,11 @@ def excluded(facts: RequestFacts, route: Route, state: BackendState) -> str | No
         return "it is down"
     if state.circuit_open:
         return "it failed repeatedly and is being left alone"
+    return None
+
+
+def busy(state: BackendState) -> str | None:
+    """Why a backend that could serve takes nobody for a moment; None: it does."""
     if state.throttled_seconds > 0:
         return f"it is throttled for {state.throttled_seconds:.1f} s more"
     if state.in_flight >= state.max_in_flight:

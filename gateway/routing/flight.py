@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from gateway.routing.snapshot import LatencyCorrection
-
-if TYPE_CHECKING:
-    from gateway.routing.tracker import Tracker
 
 
 class Flight:
@@ -49,6 +46,14 @@ class Flight:
         """...and seconds in which prompts were read."""
 
 
+class Follows(Protocol):
+    """Whoever wants to know how it goes: the backend's `Tracker`."""
+
+    def sent(self, prompt_tokens: int, now: float, expected_ttft_seconds: float | None = None) -> Flight: ...
+    def first_token(self, flight: Flight, now: float) -> None: ...
+    def ended(self, flight: Flight, now: float) -> None: ...
+
+
 class UnderWay:
     """Brackets an attempt: `with tracker.under_way(tokens, clock) as first_token`. Call what it gives when the first
     token has come."""
@@ -56,7 +61,7 @@ class UnderWay:
     __slots__ = ("_clock", "_tracker", "flight")
 
     def __init__(
-        self, tracker: Tracker, prompt_tokens: int, clock: Callable[[], float], expected_ttft_seconds: float | None
+        self, tracker: Follows, prompt_tokens: int, clock: Callable[[], float], expected_ttft_seconds: float | None
     ) -> None:
         self._tracker = tracker
         self._clock = clock

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from gateway.policy.schema import RoutingSettings
 from gateway.routing.common import Common
 from gateway.routing.decision import Candidate, Decision
-from gateway.routing.facts import RequestFacts
+from gateway.routing.facts import Ceiling, RequestFacts
 from gateway.routing.lengths import ALL
 from gateway.routing.memory import Memory
 from gateway.routing.predict import DEFAULT_OUTPUT_TOKENS, output_tokens
@@ -21,6 +21,8 @@ from gateway.routing.snapshot import FleetSnapshot
 from gateway.routing.strategies import baselines, crossover
 from gateway.routing.strategies.chosen import Chosen
 from gateway.routing.weigh import Weighed, weigh
+
+NO_CEILING = Ceiling()
 
 
 class Router:
@@ -76,8 +78,10 @@ class Router:
                 memory.took(now)
 
     def ended(self, facts: RequestFacts, bad: bool, now: float) -> None:  # noqa: ARG002  the same for every strategy
-        """A request's verdict is known: `bad` is late, or answered below the quality it needs."""
-        self.memory.ended(bad)
+        """A request's verdict is known: `bad` is late, or answered below the quality it needs. One without a ceiling
+        that could not be late says nothing of the budget."""
+        if bad or facts.ceiling != NO_CEILING:
+            self.memory.ended(bad)
 
 
 def _decision(facts: RequestFacts, weighed: list[Weighed], chosen: Chosen, mean: float) -> Decision:

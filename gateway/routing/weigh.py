@@ -6,7 +6,7 @@ from math import inf
 
 from gateway.economics.money import NanoUsd
 from gateway.routing.decision import Candidate
-from gateway.routing.eligibility import below_quality, cold_wait, excluded
+from gateway.routing.eligibility import below_quality, busy, cold_wait, excluded
 from gateway.routing.facts import RequestFacts
 from gateway.routing.lateness import late_chance
 from gateway.routing.marginal import marginal_nanousd
@@ -24,6 +24,7 @@ class Weighed:
     __slots__ = (
         "barred",
         "below",
+        "busy",
         "congestion",
         "expected",
         "late",
@@ -41,6 +42,8 @@ class Weighed:
         self.barred = barred
         self.below = below
         """Its answers are below the quality needed: in words. It is barred then, unless the policy has a use for it."""
+        self.busy = False
+        """Barred for a moment only: throttled, or as many requests there as are allowed."""
         self.predicted: Prediction | None = None
         self.late = 1.0
         self.marginal: NanoUsd | None = None
@@ -89,6 +92,9 @@ def weigh(
         if barred is None and below is not None and not lower_quality:
             barred = below
         one = Weighed(route, state, barred, below)
+        if barred is None:
+            one.barred = barred = busy(state)
+            one.busy = barred is not None
         if barred is None:
             _predict(one, facts, mean, tokens, margin)
         all_weighed.append(one)

@@ -33,7 +33,6 @@ async def test_budget_worth_demand_and_regret_are_brought_up_to_date(
             await client.chat.completions.create(
                 model="tuned",
                 messages=[{"role": "user", "content": "hi"}],
-                extra_headers={"x-crossover-backend": "box"},
             )
         # one of one was late, and one in a hundred may be
         await asyncio.to_thread(gateway.wait_for_metric, "crossover_error_budget_ratio", 100.0)

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, erfc, exp, inf, sqrt
 from typing import NamedTuple
 
@@ -38,11 +39,14 @@ LONG_FREE_SHARE = 0.1
 ROOM_WAIT_SECONDS = 0.3
 """While the copies of a paid window are full: a stream ends there about as often."""
 ROOM_SLACK_SECONDS = 2.0
+ROOM_PATIENCE_SECONDS = 60.0
+"""For whom no ceiling says how long room may be waited for."""
 COLD_SLACK_SECONDS = 1.0
 WORTH_WITHOUT_WINDOWS_NANOUSD = 15e6
 """Where no window can be opened there is no price to take the worth from: 1.5 cents."""
 UNKNOWN_PRICE_SHARE = 0.9
-"""An unknown price is taken to be nearly the worth of an answer in time: a last resort before being late."""
+"""An unknown price is taken to be nearly the worth of an answer in time, and below a window's: a last resort before
+being late, or opening one."""
 LEAST_DEMAND = 0.3
 """Below this share of the boxes no overload is forecast."""
 SQRT_2, SQRT_2_PI = sqrt(2.0), 2.5066282746310002
@@ -70,9 +74,11 @@ def choose(
     facts: RequestFacts, weighed: list[Weighed], settings: RoutingSettings, memory: Memory, windows: Windows, now: float
 ) -> Chosen:
     """`weighed`: at least one of them is not barred. Does not change `memory`."""
-    able, boxes, imported, metered, lower = [], [], [], [], []
+    able, boxes, imported, metered, lower, soon = [], [], [], [], [], []
     for one in weighed:
         if one.barred is not None:
+            if one.busy and one.below is None:
+                soon.append(one.route.kind)
             continue
         able.append(one)
         kind = one.route.kind
@@ -85,7 +91,7 @@ def choose(
         else:
             metered.append(one)
     worth = worth_nanousd(memory, windows, boxes[0].work_seconds if boxes else 0.0)
-    captive = not metered
+    captive = not metered and "metered" not in soon
     demand = memory.common.demand(now)
     load = demand.over([one.state.speed or one.route.speed for one in boxes])
     pressure = min((one.pressure for one in boxes), default=0.0)
@@ -96,20 +102,21 @@ def choose(
         and paid.state.window.free_seconds > LONG_FREE_SHARE * windows.seconds
     )
     overload = 0.0 if relief or not boxes else memory.congestion.chance(pressure, load)
-    _expect(able, worth, overload * settings.box.congestion_weight, memory.work_seconds)
+    _expect(able, worth, overload * settings.box.congestion_weight, memory.work_seconds, windows.nanousd)
     return _Choice(
-        facts, settings, memory, now, able, boxes, imported, metered, lower, paid, worth,
+        facts, settings, memory, now, able, boxes, imported, metered, lower, soon, paid, worth,
         Circumstances(worth, captive, pressure, load, overload), demand,
     ).make()  # fmt: skip
 
 
-def _expect(able: list[Weighed], worth: float, congestion: float, mean_work: float) -> None:
+def _expect(able: list[Weighed], worth: float, congestion: float, mean_work: float, window_nanousd: float) -> None:
+    unknown = UNKNOWN_PRICE_SHARE * (min(worth, window_nanousd) if window_nanousd else worth)
     for one in able:
         if one.route.kind == "box":
             share = one.work_seconds / mean_work if mean_work > 0 else 0.0  # nobody came who could be kept out
             one.congestion = congestion * worth * share
         bad = 1.0 if one.below is not None else one.late
-        marginal = UNKNOWN_PRICE_SHARE * worth if one.marginal is None else one.marginal
+        marginal = unknown if one.marginal is None else one.marginal
         one.expected = marginal + worth * bad + one.congestion
 
 
@@ -130,16 +137,16 @@ class _Choice:
     """One decision under way."""
 
     __slots__ = ("able", "boxes", "demand", "facts", "imported", "lower", "memory", "metered", "notes", "now", "paid",
-                 "settings", "worth")  # fmt: skip
+                 "settings", "soon", "worth")  # fmt: skip
 
     def __init__(
         self, facts: RequestFacts, settings: RoutingSettings, memory: Memory, now: float, able: list[Weighed],
         boxes: list[Weighed], imported: list[Weighed], metered: list[Weighed], lower: list[Weighed],
-        paid: Weighed | None, worth: float, notes: Circumstances, demand: Demand,
+        soon: Sequence[str], paid: Weighed | None, worth: float, notes: Circumstances, demand: Demand,
     ) -> None:  # fmt: skip
         self.facts, self.settings, self.memory, self.now = facts, settings, memory, now
         self.able, self.boxes, self.imported, self.metered, self.lower = able, boxes, imported, metered, lower
-        self.paid, self.worth, self.notes, self.demand = paid, worth, notes, demand
+        self.soon, self.paid, self.worth, self.notes, self.demand = soon, paid, worth, notes, demand
 
     def make(self) -> Chosen:
         facts, settings, notes = self.facts, self.settings, self.notes
@@ -163,10 +170,15 @@ class _Choice:
             step = self._may_wait()
             if step:
                 return self._hold(step)
-        if not notes.captive:
+        if self.metered:
             return self._with_metered(box)
+        lacking = box is None or (not notes.captive and box.late >= IN_TIME_CHANCE)
+        if lacking and self.soon and self._room_soon():  # no window is opened for want of half a second
+            return self._hold(ROOM_WAIT_SECONDS)
         if box is None:
             return self._without_box()
+        if not notes.captive:
+            return self._send(box, self._why(box))
         return self._captive(box)
 
     def _with_metered(self, box: Weighed | None) -> Chosen:
@@ -230,10 +242,25 @@ class _Choice:
         threshold = price * (share if saved * worth >= pays * price else knobs.patient)
         if regret < threshold:
             return self._settle(box, on_box, warm, Regret(model, regret, threshold, saved))
+        if up and window is not None and not window.room:
+            return self._one_more_copy(model, box, on_box, Regret(model, regret, threshold, saved))
         afresh = Regret(model, 0.0, threshold, saved)
-        if up and window is not None and window.room > 0:
+        if up:
             return self._send(model, "window_pays", turned_away=not on_box, regret=afresh)
-        return self._settle(box, on_box, None if up else model, afresh)
+        return self._settle(box, on_box, model, afresh)
+
+    def _one_more_copy(self, model: Weighed, box: Weighed, on_box: bool, regret: Regret) -> Chosen:
+        """The copies that are up are full. A call beyond them starts another, at the price of an opening."""
+        window, cost = model.state.window, model.route.cost
+        assert isinstance(cost, WindowCost)
+        assert window is not None
+        threshold = self._opening(model.route, up=False) * self.settings.windows.patient
+        copies = window.copies + model.state.copies_starting
+        if copies >= cost.max_copies or regret.nanousd < threshold:
+            return self._settle(box, on_box, None, regret._replace(threshold=threshold))
+        return self._send(
+            model, "window_pays", turned_away=not on_box, regret=Regret(model, 0.0, threshold, regret.saved)
+        )
 
     def _settle(self, box: Weighed, on_box: bool, warm: Weighed | None, regret: Regret | None) -> Chosen:
         """No window for this one: the box where it may still do, else what the policy says of those who are late."""
@@ -270,13 +297,22 @@ class _Choice:
 
     def _slack(self) -> float:
         """Seconds that are left for the first token."""
-        first = self.facts.ceiling.ttft_seconds
-        if first is None:
-            first = self.facts.ceiling.latency_seconds
-        return inf if first is None else self.settings.margin * first - self.facts.elapsed_seconds
+        return self.settings.margin * self._first_due() - self.facts.elapsed_seconds
+
+    def _first_due(self) -> float:
+        """Seconds after it came in, at which the first token is due: early enough for the last one, too."""
+        first, whole = self.facts.ceiling.ttft_seconds, self.facts.ceiling.latency_seconds
+        due = inf if first is None else first
+        if whole is not None:
+            rest = min((p.latency_seconds - p.ttft_seconds for one in self.able if (p := one.predicted)), default=0.0)
+            due = min(due, whole - rest)
+        return due
 
     def _room_soon(self) -> bool:
-        return self.facts.may_hold and self._slack() > ROOM_SLACK_SECONDS
+        if not self.facts.may_hold:
+            return False
+        slack = self._slack()
+        return slack > ROOM_SLACK_SECONDS if slack < inf else self.facts.elapsed_seconds < ROOM_PATIENCE_SECONDS
 
     def _may_wait(self) -> float:
         """Seconds to hold it for; 0: it cannot wait."""
@@ -284,7 +320,7 @@ class _Choice:
         if first is None or first < hold.least_ceiling_seconds or not self.facts.may_hold:
             return 0.0
         step = min(hold.step_seconds, first / 20.0)
-        return step if hold.share_of_ceiling * first - self.facts.elapsed_seconds > step else 0.0
+        return step if hold.share_of_ceiling * self._first_due() - self.facts.elapsed_seconds > step else 0.0
 
     # -- decisions -----------------------------------------------------------------------------------------------------
 

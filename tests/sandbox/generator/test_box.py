@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from gateway.routing.load import Load
 from gateway.sandbox.generator.settings import GeneratorSettings
 from gateway.server.observe import read_load
 
@@ -23,7 +24,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     raise AssertionError(what)
 
 
-async def load(box: Any) -> tuple[int, float | None]:
+async def load(box: Any) -> Load:
     read = read_load((await box.http.get("/metrics")).content)
     assert read is not None
     return read
@@ -65,13 +66,14 @@ async def test_streams_beyond_the_batch_wait_in_line_and_are_served_in_turn(star
     assert (box.box.running, box.box.waiting) == (2, 2)
     assert await series(box, "vllm:num_requests_running") == 2
     assert await series(box, "vllm:num_requests_waiting") == 2
-    requests, kv_cache = await load(box)
-    assert requests == 4
-    assert kv_cache is not None
-    assert kv_cache > 0
+    seen = await load(box)
+    assert (seen.requests, seen.waiting) == (4, 2)
+    assert seen.kv_cache_usage is not None
+    assert seen.kv_cache_usage > 0
     await asyncio.gather(*asks)
     assert ends == ["first", "second", "third", "fourth"]
-    assert await load(box) == (0, 0.0)
+    seen = await load(box)
+    assert (seen.requests, seen.kv_cache_usage) == (0, 0.0)
 
 
 async def test_the_token_counters_are_the_sums_of_the_usages(start: Any) -> None:

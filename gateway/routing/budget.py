@@ -14,6 +14,8 @@ from gateway.policy.routing import BudgetSettings
 
 LIMIT = 6.0
 """The steering stays within a factor of e to this power."""
+FORGIVEN = 2.0
+"""What is overspent beyond so many times what raises the worth to its limit is forgotten."""
 DRIFT_LIMIT = 3.0
 FEW_BAD = 3.0
 """So many bad requests are no pattern yet."""
@@ -46,8 +48,8 @@ class Budget:
         over = self.bad - meant
         scale = share * ((knobs.deficit_share if over > 0 else knobs.surplus_share) * self.ended + knobs.slack_requests)
         steer = knobs.gain * over / scale
-        if steer > LIMIT:  # an outage is not paid back for ever: what cannot raise the worth any more is forgiven
-            self.bad = meant + LIMIT * scale / knobs.gain
+        if steer > FORGIVEN * LIMIT:  # an outage is not paid back for ever
+            self.bad = meant + FORGIVEN * LIMIT * scale / knobs.gain
         self._steer = max(-LIMIT, min(LIMIT, steer))
         relative = max(-0.5, min(0.5, self.bad / (meant + FEW_BAD) - 1.0))
         self._drift += knobs.drift * relative * added / (self.ended + knobs.drift_requests)

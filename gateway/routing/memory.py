@@ -11,9 +11,9 @@ from math import exp
 
 from gateway.policy.schema import RoutingSettings
 from gateway.routing.budget import Budget
-from gateway.routing.common import Common, InProcess
 from gateway.routing.congestion import Congestion
 from gateway.routing.decision import Circumstances
+from gateway.routing.shared_state import InProcess, SharedState
 
 RATE_SECONDS = 60.0
 LONG_MEMORY = 1000.0
@@ -34,9 +34,9 @@ class Memory:
         "work_seconds",
     )
 
-    def __init__(self, settings: RoutingSettings, common: Common | None = None) -> None:
+    def __init__(self, settings: RoutingSettings, common: SharedState | None = None) -> None:
         self._settings = settings
-        self.common: Common = common or InProcess(settings.windows.demand_seconds)
+        self.common: SharedState = common or InProcess(settings.windows.demand_seconds)
         self.congestion = Congestion(settings.box.overload_seconds)
         self.budget = Budget(settings.budget, settings.error_budget)
         self.work_seconds = 0.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.policy.schema import RoutingSettings
-from gateway.routing.common import Common
 from gateway.routing.decision import Candidate, Decision
 from gateway.routing.facts import Ceiling, RequestFacts
 from gateway.routing.lengths import ALL
@@ -17,6 +16,7 @@ from gateway.routing.memory import Memory
 from gateway.routing.predict import DEFAULT_OUTPUT_TOKENS, output_tokens
 from gateway.routing.refusal import nobody_can, nobody_in_time
 from gateway.routing.route import AliasRoutes, Route
+from gateway.routing.shared_state import SharedState
 from gateway.routing.snapshot import FleetSnapshot
 from gateway.routing.strategies import baselines, crossover
 from gateway.routing.strategies.chosen import Chosen
@@ -29,7 +29,7 @@ class Router:
     """One policy's. `common`: what several gateways share; None: this is the only one."""
 
     def __init__(
-        self, settings: RoutingSettings, aliases: Mapping[str, AliasRoutes], common: Common | None = None
+        self, settings: RoutingSettings, aliases: Mapping[str, AliasRoutes], common: SharedState | None = None
     ) -> None:
         self.settings = settings
         self.aliases = aliases

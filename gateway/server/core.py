@@ -18,9 +18,9 @@ from gateway.metering.meter import Meter
 from gateway.metering.series import Series
 from gateway.policy.paths import serving_path
 from gateway.policy.schema import BackendSettings, Policy, ServedBy
-from gateway.routing.common import Common
 from gateway.routing.route import AliasRoutes, Route
 from gateway.routing.router import Router
+from gateway.routing.shared_state import SharedState
 from gateway.routing.speed import SpeedModel
 from gateway.routing.tracker import Tracker
 from gateway.server.auth import Doors
@@ -33,7 +33,7 @@ class Core:
     """One gateway. Made before the event loop runs; connections open when they are first needed."""
 
     def __init__(
-        self, policy: Policy, *, clock: Callable[[], float] = time.monotonic, common: Common | None = None
+        self, policy: Policy, *, clock: Callable[[], float] = time.monotonic, common: SharedState | None = None
     ) -> None:
         """`common`: what several gateways of this policy share; None: this is the only one."""
         self.policy = policy

@@ -11,8 +11,8 @@ from msgspec import structs
 from gateway.backends.errors import Fault, UpstreamError
 from gateway.backends.tokens import BytesPerToken
 from gateway.economics.windows import WindowView
-from gateway.routing.common import NOTHING_ELSEWHERE, Common, Elsewhere
 from gateway.routing.lengths import OutputLengths
+from gateway.routing.shared_state import NOTHING_ELSEWHERE, Elsewhere, SharedState
 from gateway.routing.snapshot import BackendState, FleetSnapshot
 from gateway.routing.tracker import Tracker
 
@@ -43,7 +43,7 @@ class Fleet:
         self,
         trackers: Mapping[str, Tracker],
         window_view: Callable[[str, float], WindowView | None],
-        common: Common | None = None,
+        common: SharedState | None = None,
     ) -> None:
         self.trackers = trackers
         self._common = common

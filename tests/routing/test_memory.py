@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.policy.schema import RoutingSettings
-from gateway.routing.common import InProcess
 from gateway.routing.decision import Circumstances
 from gateway.routing.memory import Memory
+from gateway.routing.shared_state import InProcess
 
 
 def memory(**settings: object) -> Memory:

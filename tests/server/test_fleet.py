@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.backends.errors import Fault, UpstreamError
-from gateway.routing.common import Elsewhere, InProcess
 from gateway.routing.load import Load
+from gateway.routing.shared_state import Elsewhere, InProcess
 from gateway.routing.speed import SpeedModel
 from gateway.routing.tracker import Tracker
 from gateway.server.fleet import Fleet, blame

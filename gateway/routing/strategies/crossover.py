@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 from gateway.economics.prices import CostModel, WindowCost
 from gateway.policy.schema import RoutingSettings
-from gateway.routing.common import Demand
 from gateway.routing.decision import Circumstances, Reason
 from gateway.routing.facts import RequestFacts
 from gateway.routing.memory import Memory
 from gateway.routing.route import Route
+from gateway.routing.shared_state import Demand
 from gateway.routing.strategies.chosen import Chosen
 from gateway.routing.weigh import IN_TIME_CHANCE, Weighed
 

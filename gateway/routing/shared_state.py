@@ -44,7 +44,7 @@ class Elsewhere(msgspec.Struct, frozen=True):
 NOTHING_ELSEWHERE = Elsewhere()
 
 
-class Common(Protocol):
+class SharedState(Protocol):
     """Reads are of memory and never wait: an implementation that shares keeps a copy that it refreshes by itself."""
 
     def verdict(self, bad: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.routing.common import NOTHING_ELSEWHERE, Demand, InProcess
+from gateway.routing.shared_state import NOTHING_ELSEWHERE, Demand, InProcess
 from tests.routing.fleets import BOX_SPEED
 
 SECONDS = 120.0

@@ -28,15 +28,16 @@ from gateway.policy.costs import (
     ProvisionedSettings,
     WindowSettings,
 )
+from gateway.policy.observability import ConsoleSettings, LogSettings, SpendSettings, TelemetrySettings
 from gateway.policy.replay import ReplaySettings
 from gateway.policy.routing import RoutingSettings
 
 __all__ = [
     "AliasSettings", "AmortizedSettings", "AuthSettings", "BackendSettings", "BedrockCredentials", "CeilingSettings",
-    "CostSettings", "KeySettings", "LedgerSettings", "Name", "NonNegativeDecimal", "PerTokenSettings", "Policy",
-    "PositiveDecimal", "PositiveFloat", "PriceSource", "ProvisionedSettings", "Quality", "QualitySettings",
-    "ReplaySettings", "RoutingSettings", "ServedBy", "ServerSettings", "Settings", "SpeedSettings", "TimeoutSettings",
-    "WindowSettings",
+    "ConsoleSettings", "CostSettings", "KeySettings", "LedgerSettings", "LogSettings", "Name", "NonNegativeDecimal",
+    "PerTokenSettings", "Policy", "PositiveDecimal", "PositiveFloat", "PriceSource", "ProvisionedSettings", "Quality",
+    "QualitySettings", "ReplaySettings", "RoutingSettings", "ServedBy", "ServerSettings", "Settings", "SpeedSettings",
+    "SpendSettings", "TelemetrySettings", "TimeoutSettings", "WindowSettings",
 ]  # fmt: skip
 
 
@@ -57,6 +58,10 @@ class Policy(Settings):
     backends: Annotated[dict[Name, BackendSettings], Field(min_length=1)]
     aliases: dict[Name, AliasSettings] = Field(default_factory=dict)
     replay: ReplaySettings = ReplaySettings()
+    budget: SpendSettings = SpendSettings()
+    log: LogSettings = LogSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    telemetry: TelemetrySettings | None = Field(None, description="left out: nothing is exported, nothing is loaded")
 
     def fingerprint(self) -> str:
         """First 12 hex digits of a SHA-256 over the settings; secrets enter only masked."""

@@ -1,0 +1,51 @@
+"""What the gateway shows of itself: log, console, OpenTelemetry, and the budget that its spending is held to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr
+
+from gateway.policy.base import PositiveDecimal, PositiveFloat, Settings
+
+
+class LogSettings(Settings):
+    format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON elsewhere")
+    requests: bool = Field(True, description="one line for each request, when it ends")
+    prompts: bool = Field(False, description="the start of each prompt too: it may hold what nobody else should read")
+
+
+class TelemetrySettings(Settings):
+    """OpenTelemetry, over OTLP/HTTP. Needs the extra `otel`; nothing of it is loaded without this section."""
+
+    otlp_endpoint: str = Field(description="the collector, for example http://127.0.0.1:4318; without /v1/metrics")
+    metrics: bool = True
+    traces: bool = True
+    headers: Mapping[str, SecretStr] = Field(
+        default_factory=dict, description="sent with each export; write secrets as ${NAME}"
+    )
+    export_seconds: PositiveFloat = Field(15.0, description="how often metrics are sent")
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        1.0, description="share of requests that are traced, where the caller's own trace does not say"
+    )
+
+    @classmethod
+    def rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        parts = urlsplit(str(given.get("otlp_endpoint", "")))
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            yield "otlp_endpoint must be an http:// or https:// address"
+
+
+class ConsoleSettings(Settings):
+    enabled: bool = Field(True, description="serve /console to holders of an admin key")
+    replay_report: str | None = Field(
+        None, description="a file that `crossover replay --json` wrote: shown in a tab of its own where it exists"
+    )
+
+
+class SpendSettings(Settings):
+    usd_per_month: PositiveDecimal | None = Field(
+        None, description="what all backends together may cost; an alert fires when spending heads beyond it"
+    )

@@ -67,6 +67,8 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     """After it a cold start is not waited for any more: another backend can serve."""
     prompt_bytes: int = 0
     """How long the prompt is, pictures aside: for guessing its tokens where the backend does not count them."""
+    trace_headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """W3C trace context for the backend, where its wire has a place for it."""
     wire: OnTheWire = msgspec.field(default_factory=OnTheWire)
 
 

@@ -18,17 +18,27 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.metering.records import AccrualRecord, Attempt, CopyRecord, OperationRecord, Record, WindowRecord
+from gateway.metering.records import (
+    AccrualRecord,
+    Attempt,
+    CopyRecord,
+    CounterfactualRecord,
+    OperationRecord,
+    Record,
+    WindowBusyRecord,
+    WindowRecord,
+)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO meta VALUES ('schema_version', '2');
+INSERT OR IGNORE INTO meta VALUES ('schema_version', '3');
 CREATE TABLE IF NOT EXISTS operations (
   id TEXT PRIMARY KEY, key TEXT NOT NULL, alias TEXT NOT NULL, operation TEXT NOT NULL, stream INTEGER NOT NULL,
   started_at REAL NOT NULL, outcome TEXT NOT NULL, status INTEGER NOT NULL, backend TEXT, reason TEXT NOT NULL,
   attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, certainty TEXT NOT NULL,
-  ttft_seconds REAL, seconds REAL NOT NULL, in_time INTEGER, held_seconds REAL NOT NULL DEFAULT 0
+  ttft_seconds REAL, seconds REAL NOT NULL, in_time INTEGER, held_seconds REAL NOT NULL DEFAULT 0,
+  verdict TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS operations_started_at ON operations (started_at);
 CREATE TABLE IF NOT EXISTS attempts (
@@ -48,13 +58,24 @@ CREATE TABLE IF NOT EXISTS copies (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accruals (
   run TEXT NOT NULL, backend TEXT NOT NULL, cost_kind TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
-  nanousd INTEGER NOT NULL, PRIMARY KEY (run, backend, since)
+  nanousd INTEGER NOT NULL, busy_nanousd INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, backend, since)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS window_busy (
+  run TEXT NOT NULL, backend TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL, nanousd INTEGER NOT NULL,
+  PRIMARY KEY (run, backend, since)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counterfactuals (
+  run TEXT NOT NULL, served_by TEXT NOT NULL, priced_as TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
+  nanousd INTEGER NOT NULL, PRIMARY KEY (run, served_by, priced_as, since)
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = {1: "ALTER TABLE operations ADD COLUMN held_seconds REAL NOT NULL DEFAULT 0"}
-"""What makes a file of one version into one of the next. Only columns with a default are ever added: readers of an
-older version are not disturbed."""
+ADDED_COLUMNS = {
+    2: (("operations", "held_seconds", "REAL NOT NULL DEFAULT 0"),),
+    3: (("operations", "verdict", "TEXT"), ("accruals", "busy_nanousd", "INTEGER NOT NULL DEFAULT 0")),
+}
+"""What each version added to a table of the one before. Only columns with a default, and tables of their own, are ever
+added: readers of an older version are not disturbed."""
 
 # The names of a record's fields are the names of its columns. What stands is written once; an accrual grows and a copy
 # goes on: their rows are replaced. (OR IGNORE would also pass over a record with a field missing.)
@@ -64,6 +85,8 @@ TABLES: dict[type[msgspec.Struct], tuple[str, str]] = {
     WindowRecord: ("INSERT INTO windows", "ON CONFLICT DO NOTHING"),
     CopyRecord: ("INSERT OR REPLACE INTO copies", ""),
     AccrualRecord: ("INSERT OR REPLACE INTO accruals", ""),
+    WindowBusyRecord: ("INSERT OR REPLACE INTO window_busy", ""),
+    CounterfactualRecord: ("INSERT OR REPLACE INTO counterfactuals", ""),
 }
 _STATEMENTS = {
     kind: f"{verb} ({', '.join(fields)}) VALUES ({', '.join('?' * len(fields))}) {again}"
@@ -202,8 +225,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
     connection.isolation_level = None
     connection.execute("BEGIN IMMEDIATE")
     (written,) = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
-    for version in range(int(written), SCHEMA_VERSION):
-        connection.execute(MIGRATIONS[version])
+    for version in range(int(written) + 1, SCHEMA_VERSION + 1):
+        for table, column, definition in ADDED_COLUMNS[version]:
+            if not connection.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)).fetchone():
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
     if int(written) < SCHEMA_VERSION:
         connection.execute("UPDATE meta SET value = ? WHERE name = 'schema_version'", (str(SCHEMA_VERSION),))
     connection.execute("COMMIT")

@@ -5,19 +5,33 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 
 from gateway.backends.usage import MISSING, Usage
+from gateway.economics.elsewhere import EverywhereElse
 from gateway.economics.money import NanoUsd
-from gateway.economics.prices import AmortizedCost, CostModel, PerTokenCost, ProvisionedCost, TokenRate, WindowCost
-from gateway.economics.windows import CopyState, WindowMeter, WindowView
+from gateway.economics.prices import AmortizedCost, CostModel, PerTokenCost, ProvisionedCost, WindowCost
+from gateway.economics.windows import CopyState, Window, WindowMeter, WindowView
+from gateway.metering.busy import BusyTime
 from gateway.metering.ledger import Ledger
-from gateway.metering.records import AccrualRecord, Attempt, CopyRecord, OperationRecord, WindowRecord
+from gateway.metering.records import (
+    ALL_BACKENDS,
+    AccrualRecord,
+    Attempt,
+    CopyRecord,
+    CounterfactualRecord,
+    OperationRecord,
+    WindowBusyRecord,
+    WindowRecord,
+)
 from gateway.metering.series import Series
+from gateway.metering.totals import Totals, keys_of
 
 ACCRUAL_ROW_SECONDS = 60.0
-"""A new row of accrued cost is begun this often: within a row, a report takes the cost to be even."""
+"""A new row of what accrues is begun this often: within a row, a report takes it to be even."""
+LAST_WINDOWS_KEPT = 20
 
 logger = logging.getLogger(__name__)
 
@@ -27,21 +41,30 @@ class _Accrual:
 
     def __init__(self, nanousd_per_second: Fraction, now: float) -> None:
         self.rate = nanousd_per_second
-        self.row_since = now
-        self.row_nanousd = 0
         self._since = now
         self._nanousd = 0
 
     def due(self, now: float) -> NanoUsd:
-        """n$ since the last call of this. Counted from the start, so that rows lose no fractions."""
+        """n$ since the last call of this. Counted from the start, so that sums lose no fractions."""
         added = max(0, int(self.rate * Fraction(now - self._since)) - self._nanousd)
         self._nanousd += added
-        self.row_nanousd += added
         return added
 
-    def next_row(self, now: float) -> None:
-        self.row_since = now
-        self.row_nanousd = 0
+
+class _Row:
+    """A row of the ledger that grows until its minute is over. n$, and of them in busy time."""
+
+    def __init__(self, now: float) -> None:
+        self.since = now
+        self.nanousd = 0
+        self.busy_nanousd = 0
+
+    def add(self, nanousd: NanoUsd, busy_nanousd: NanoUsd = 0) -> None:
+        self.nanousd += nanousd
+        self.busy_nanousd += busy_nanousd
+
+    def is_over(self, now: float) -> bool:
+        return now - self.since >= ACCRUAL_ROW_SECONDS
 
 
 class Meter:
@@ -59,8 +82,7 @@ class Meter:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._costs = costs
-        rates = {name: _rate_elsewhere(cost, tokens_per_second[name]) for name, cost in costs.items()}
-        self._rates = {name: rate for name, rate in rates.items() if rate is not None}
+        self._everywhere_else = EverywhereElse(costs, tokens_per_second)
         self._series = series
         self._ledger = ledger
         self._run = run
@@ -71,16 +93,33 @@ class Meter:
         self._origins: dict[tuple[str, int], tuple[str, int]] = {}
         """Of restored copies: the run and the number they go by in the ledger."""
         self._written: dict[str, dict[int, CopyState]] = {name: {} for name in self._windows}
+        self.last_windows: dict[str, deque[Window]] = {name: deque(maxlen=LAST_WINDOWS_KEPT) for name in self._windows}
+        """Of each imported model, the newest last; times are monotonic."""
         self._accruals: dict[str, _Accrual] = {}
         for name, cost in costs.items():
             rate = cost.nanousd_per_second if isinstance(cost, AmortizedCost | ProvisionedCost) else None
             if rate is not None:
                 self._accruals[name] = _Accrual(rate, now)
+        self._busy = BusyTime(costs, now)
+        self._ticked_at = now
+        self._rows: dict[tuple[str, ...], _Row] = {}
+        self.totals = Totals(keys_of(costs, self._everywhere_else.pairs, self._everywhere_else.paths), now)
+
+    def prices_everything(self, path: str) -> bool:
+        """Whether it is known what all that was served would have cost on this path."""
+        return path in self._everywhere_else.paths
 
     def wall(self, monotonic: float) -> float:
         return monotonic + self._wall_offset
 
     # -- what happens -------------------------------------------------------------------------------------------------
+
+    def attempt_under_way(self, backend: str, now: float) -> None:
+        """The backend has something to do, until `attempt_over`."""
+        self._busy.began(backend, now)
+
+    def attempt_over(self, backend: str, now: float) -> None:
+        self._busy.ended(backend, now)
 
     def window_call_sent(self, backend: str, sent_at: float) -> int | None:
         """A call to an imported model is under way, and counts for its room; it is not booked. Returns a ticket for
@@ -151,44 +190,111 @@ class Meter:
             self._series.attempt(backend, alias, attempt.outcome, MISSING)
             return
         self._series.attempt(backend, alias, attempt.outcome, usage, billable=_may_be_billed(attempt))
+        self._count("input", backend, usage.input_tokens)
+        self._count("output", backend, usage.output_tokens)
+        if attempt.outcome == "ok":
+            self._count("answers", backend, 1)
         if attempt.nanousd is None:
             self._series.unpriced(backend, alias, usage.input_tokens + usage.output_tokens)
+            self._count("unpriced", backend, usage.input_tokens + usage.output_tokens)
         elif attempt.nanousd and cost is not None:
-            self._series.cost(backend, cost.kind, attempt.nanousd)
-        for other, rate in self._rates.items():
-            if other != backend:
-                elsewhere = rate.price(usage.input_tokens, usage.output_tokens)
-                self._series.counterfactual(backend, other, elsewhere)
+            self._cost(backend, cost.kind, attempt.nanousd, attempt.nanousd)
+        if attempt.outcome == "ok" or usage.output_tokens:
+            # What was served; an attempt that failed was served by another, and would count twice.
+            ended = attempt.started_at - self._wall_offset + attempt.seconds
+            self._everywhere_else.served(backend, usage.input_tokens, usage.output_tokens, ended)
 
     def operation_ended(self, record: OperationRecord) -> None:
         if self._ledger is not None:
             self._ledger.put(record)
         self._series.operation(record.backend, record.alias, record.outcome, record.seconds)
+        if record.verdict is not None:
+            self.totals.add(("judged", record.verdict), 1)
+            self._series.judged(record.backend, record.alias, record.verdict)
+
+    def _count(self, what: str, backend: str, amount: int) -> None:
+        self.totals.add((what, backend), amount)
+
+    def _cost(self, backend: str, kind: str, nanousd: NanoUsd, busy_nanousd: NanoUsd) -> None:
+        self._series.cost(backend, kind, nanousd, busy_nanousd)
+        self._count("cost", backend, nanousd)
+        self._count("busy", backend, busy_nanousd)
 
     # -- what time does -----------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
         """Accrues up to `now`. Called about once a second, and once at the end."""
-        for backend, accrual in self._accruals.items():
-            cost = self._costs[backend]
-            assert cost is not None
-            self._series.cost(backend, cost.kind, accrual.due(now))
-            if self._ledger is not None:
-                self._ledger.put(
-                    AccrualRecord(
-                        self._run, backend, cost.kind, self.wall(accrual.row_since), self.wall(now), accrual.row_nanousd
-                    )
-                )
-            if now - accrual.row_since >= ACCRUAL_ROW_SECONDS:
-                accrual.next_row(now)
-        for backend, meter in self._windows.items():
-            self._book_windows(backend, meter, now)
-            accrued = meter.accrued(now)
-            self._series.cost(backend, "window", accrued - self._window_accrued[backend])
-            self._window_accrued[backend] = accrued
-            view = meter.view(now)
-            self._series.window_open.labels(backend).set(view.copies)
-            self._series.window_seconds_left.labels(backend).set(view.seconds_left)
+        elapsed, self._ticked_at = now - self._ticked_at, now
+        for backend in self._costs:
+            busy_seconds = self._busy.due(backend, now)
+            self._series.busy(backend, busy_seconds)
+            share = Fraction(min(1.0, busy_seconds / elapsed)) if elapsed > 0 else Fraction(0)
+            if backend in self._accruals:
+                self._tick_accrual(backend, share, now)
+            elif backend in self._windows:
+                self._tick_windows(backend, share, now)
+        pairs, alone = self._everywhere_else.due(now)
+        for (served_by, priced_as), nanousd in pairs.items():
+            self._series.counterfactual(served_by, priced_as, nanousd)
+            self.totals.add(("elsewhere", served_by, priced_as), nanousd)
+            self._write_counterfactual(served_by, priced_as, nanousd, now)
+        for path, nanousd in alone.items():
+            self._series.single_path(path, nanousd)
+            self.totals.add(("alone", path), nanousd)
+            self._write_counterfactual(ALL_BACKENDS, path, nanousd, now)
+        self.totals.remember(now)
+
+    def _tick_accrual(self, backend: str, busy_share: Fraction, now: float) -> None:
+        cost = self._costs[backend]
+        assert cost is not None
+        due = self._accruals[backend].due(now)
+        busy = int(due * busy_share)
+        self._cost(backend, cost.kind, due, busy)
+        row = self._row(("accrual", backend), now)
+        row.add(due, busy)
+        if self._ledger is not None:
+            since, until = self.wall(row.since), self.wall(now)
+            self._ledger.put(
+                AccrualRecord(self._run, backend, cost.kind, since, until, row.nanousd, row.busy_nanousd)
+            )  # fmt: skip
+        self._next_row(("accrual", backend), now)
+
+    def _tick_windows(self, backend: str, busy_share: Fraction, now: float) -> None:
+        meter = self._windows[backend]
+        self._book_windows(backend, meter, now)
+        accrued = meter.accrued(now)
+        due = accrued - self._window_accrued[backend]
+        self._window_accrued[backend] = accrued
+        busy = int(due * busy_share)
+        self._cost(backend, "window", due, busy)
+        row = self._row(("window busy", backend), now)
+        row.add(due, busy)
+        if self._ledger is not None and row.busy_nanousd:
+            since, until = self.wall(row.since), self.wall(now)
+            self._ledger.put(WindowBusyRecord(self._run, backend, since, until, row.busy_nanousd))
+        self._next_row(("window busy", backend), now)
+        view = meter.view(now)
+        self._series.window_open.labels(backend).set(view.copies)
+        self._series.window_seconds_left.labels(backend).set(view.seconds_left)
+
+    def _write_counterfactual(self, served_by: str, priced_as: str, nanousd: NanoUsd, now: float) -> None:
+        name = ("counterfactual", served_by, priced_as)
+        row = self._row(name, now)
+        row.add(nanousd)
+        if self._ledger is not None and nanousd:
+            since, until = self.wall(row.since), self.wall(now)
+            self._ledger.put(CounterfactualRecord(self._run, served_by, priced_as, since, until, row.nanousd))
+        self._next_row(name, now)
+
+    def _row(self, name: tuple[str, ...], now: float) -> _Row:
+        row = self._rows.get(name)
+        if row is None:
+            row = self._rows[name] = _Row(now)
+        return row
+
+    def _next_row(self, name: tuple[str, ...], now: float) -> None:
+        if self._rows[name].is_over(now):
+            self._rows[name] = _Row(now)
 
     def window_view(self, backend: str, now: float) -> WindowView | None:
         meter = self._windows.get(backend)
@@ -223,6 +329,8 @@ class Meter:
         opened = meter.advance(now)
         if opened:
             self._series.windows(backend, len(opened))
+            self._count("windows", backend, len(opened))
+            self.last_windows[backend].extend(opened)
         if self._ledger is None:
             return
         for window in opened:
@@ -253,19 +361,3 @@ def _may_be_billed(attempt: Attempt) -> bool:
     """Refused before its first byte, an attempt costs nothing. `nanousd` None: it may, and nobody told how much."""
     answered = attempt.outcome in ("ok", "cancelled", "timeout") or attempt.ttft_seconds is not None
     return answered or attempt.nanousd is None
-
-
-def _rate_elsewhere(cost: CostModel | None, tokens_per_second: float) -> TokenRate | None:
-    """What a token would have cost there: list price, or an active copy's or unit's price at its speed. None: it has
-    no such price (an owned box), or it is unknown."""
-    match cost:
-        case PerTokenCost(
-            input_nanousd_per_token=Fraction() as per_input, output_nanousd_per_token=Fraction() as output
-        ):
-            return TokenRate.of(per_input, output)
-        case WindowCost():
-            return TokenRate.of(Fraction(0), cost.nanousd_per_copy_second / Fraction(str(tokens_per_second)))
-        case ProvisionedCost() if cost.nanousd_per_second is not None:
-            return TokenRate.of(Fraction(0), cost.nanousd_per_second / Fraction(str(tokens_per_second)))
-        case _:
-            return None

@@ -9,6 +9,11 @@ import msgspec
 from gateway.backends.usage import Certainty
 from gateway.economics.money import NanoUsd
 
+Verdict: TypeAlias = Literal["in_time", "late", "wrong"]
+VERDICTS: tuple[Verdict, ...] = ("in_time", "late", "wrong")
+"""What a request counts as in the error budget. late: also turned away, because nobody would have been in time."""
+ALL_BACKENDS = "*"
+"""In place of a backend's name: all of them together."""
 Outcome: TypeAlias = Literal["ok", "client_error", "upstream_error", "timeout", "cancelled", "refused"]
 OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "upstream_error", "timeout", "cancelled", "refused")
 
@@ -58,6 +63,8 @@ class OperationRecord(msgspec.Struct, frozen=True):
     """None: it had no ceiling, or it was not answered."""
     held_seconds: float = 0.0
     """Of `seconds`: how long the gateway kept it waiting for a cheaper moment."""
+    verdict: Verdict | None = None
+    """None: it says nothing of the error budget (the client's mistake, the client went, a backend broke)."""
 
 
 class WindowRecord(msgspec.Struct, frozen=True):
@@ -95,6 +102,32 @@ class AccrualRecord(msgspec.Struct, frozen=True):
     since: float
     until: float
     nanousd: NanoUsd
+    busy_nanousd: NanoUsd = 0
+    """Of `nanousd`: in time with at least one attempt under way (the usage basis)."""
 
 
-Record: TypeAlias = Attempt | OperationRecord | WindowRecord | CopyRecord | AccrualRecord
+class WindowBusyRecord(msgspec.Struct, frozen=True):
+    """What an imported model's windows cost, from `since` to `until`, while at least one attempt was under way."""
+
+    run: str
+    backend: str
+    since: float
+    until: float
+    nanousd: NanoUsd
+
+
+class CounterfactualRecord(msgspec.Struct, frozen=True):
+    """What the tokens that `served_by` served would have cost on `priced_as` alone, as it accrued from `since` to
+    `until`. `served_by` may be `ALL_BACKENDS`."""
+
+    run: str
+    served_by: str
+    priced_as: str
+    since: float
+    until: float
+    nanousd: NanoUsd
+
+
+Record: TypeAlias = (
+    Attempt | OperationRecord | WindowRecord | CopyRecord | AccrualRecord | WindowBusyRecord | CounterfactualRecord
+)

@@ -8,11 +8,19 @@ from http.server import HTTPServer
 from itertools import product
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
 
 from gateway.backends.usage import Usage
 from gateway.economics.money import NanoUsd, usd
-from gateway.metering.records import OUTCOMES, Outcome
+from gateway.metering.records import OUTCOMES, VERDICTS, Outcome, Verdict
 
 TTFT_BUCKETS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 60, 120)
 TOKEN_BUCKETS = (0.002, 0.005, 0.01, 0.015, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1)
@@ -94,16 +102,41 @@ class Series:
             "cost_usd_total", "US dollars as they accrue: by the second where time is paid, else at list price.",
             ["backend", "cost_kind"], kinds.items(),
         )  # fmt: skip
+        self._busy_seconds = counter(
+            "busy_seconds_total", "Seconds with at least one attempt under way.", ["backend"], [(b,) for b in backends]
+        )
+        self._busy_cost = counter(
+            "busy_cost_usd_total",
+            "Usage basis: of cost_usd_total, what accrued while at least one attempt was under way.", ["backend"],
+            [(b,) for b in kinds],
+        )  # fmt: skip
+        elsewhere = [b for b in backends if kinds.get(b, "amortized") != "amortized"]
         self._counterfactual = counter(
             "counterfactual_cost_usd_total",
-            "US dollars that the served tokens would have cost elsewhere: list price, or the price of an active copy "
-            "or unit at the speed in the policy. An owned box has no such price, and is left out.",
-            ["served_by", "priced_as"],
-            [(a, b) for a, b in product(backends, backends) if a != b and kinds.get(b, "amortized") != "amortized"],
+            "US dollars that what one backend served would have cost on another alone: list price, or whole billing "
+            "windows. An owned box has no such price, and is left out.",
+            ["served_by", "priced_as"], [(a, b) for a, b in product(backends, elsewhere) if a != b],
+        )  # fmt: skip
+        self._single_path = counter(
+            "single_path_cost_usd_total", "US dollars that everything served would have cost on one path alone.",
+            ["path"], [(b,) for b in elsewhere],
         )  # fmt: skip
         self._unpriced = counter(
             "unpriced_tokens_total", "Tokens whose price is unknown: left out of every figure of money.",
             ["backend", "model"], pairs,
+        )  # fmt: skip
+        self._judged = counter(
+            "judged_requests_total",
+            "Requests as the error budget counts them. late: also turned away because nobody would have been in time. "
+            "in_time: also without a ceiling.",
+            ["backend", "model", "verdict"],
+            [*((b, m, v) for (b, m), v in product(pairs, VERDICTS)),
+             *(("none", m, v) for m, v in product({m for _, m in pairs}, VERDICTS))],
+        )  # fmt: skip
+        self._reported = counter(
+            "backend_reported_tokens_total",
+            "Tokens that a backend's own metrics page counted since this gateway first read it, whoever asked.",
+            ["backend", "token_type"], [],
         )  # fmt: skip
         self._windows = counter(
             "windows_total", "Billing windows opened.", ["backend"], [(b,) for b, k in kinds.items() if k == "window"]
@@ -129,7 +162,8 @@ class Series:
         )  # fmt: skip
         self.crossover = gauge(
             "crossover_utilization_ratio",
-            "Utilization above which the box is cheaper per token than one stream of the other path; over 1: never.",
+            "Utilization above which the box is cheaper per token than one stream of the other path, at the capacity "
+            "measured now and the mix of tokens of the last quarter of an hour; over 1: never.",
             ["box", "against"],
         )  # fmt: skip
         self._ttft = histogram(
@@ -173,6 +207,7 @@ class Series:
             "US dollars that one answer in time is worth now: the shadow price of the error budget.",
             [],
         )
+        self.budget_limit = gauge("error_budget_limit_ratio", "Share of requests that may be late or wrong.", [])
         self.budget = gauge(
             "error_budget_ratio",
             "Share of requests that were late or wrong since the start, over the error budget; 1: it is spent.",
@@ -197,6 +232,28 @@ class Series:
             "warmups_total", "Calls of one token that the gateway sent by itself, to start a copy ahead of the need.",
             ["backend"], window_backends,
         )  # fmt: skip
+        self.running = gauge(
+            "backend_running_requests", "Requests that the backend says it works on, whoever asked.", ["backend"]
+        )
+        self.waiting = gauge(
+            "backend_waiting_requests", "Requests that the backend says wait in its queue, whoever asked.", ["backend"]
+        )
+        self.kv_cache = gauge(
+            "backend_kv_cache_usage_ratio", "Share of its KV cache in use, as the backend says.", ["backend"]
+        )
+        self.backend_info = gauge(
+            "backend_info", "What a backend is; simulated: a stand-in, whose figures are not real money.",
+            ["backend", "cost_kind", "wire", "simulated"],
+        )  # fmt: skip
+        self.fixed_cost = gauge(
+            "backend_fixed_cost_usd_per_second",
+            "What its time costs: always (a box, provisioned units), or while a copy's window is open (one copy).",
+            ["backend"],
+        )
+        self.token_price = gauge("backend_price_usd_per_token", "List price, of the policy.", ["backend", "token_type"])
+        self.ceiling = gauge(
+            "ceiling_seconds", "The latest that an answer is in time, of the policy.", ["model", "quantity"]
+        )
         self.up = gauge("backend_up", "1: it can be asked.", ["backend"], [(b,) for b in backends])
         self.adapter = gauge("adapter_info", "Which generation serves a model.", ["backend", "model", "generation"])
         gauge("policy_info", "The policy in force.", ["hash"]).labels(policy).set(1)
@@ -205,6 +262,27 @@ class Series:
             "crossover_loop_lag_seconds", "How late the event loop's clock ticks: worst of the last second.",
             registry=registry,
         )  # fmt: skip
+        self._ledger: tuple[Gauge, Counter] | None = None
+        self._lost = 0
+        ProcessCollector(registry=registry)
+
+    def spend_budget(self, usd_per_month: float) -> None:
+        """Exists only where the policy has one."""
+        Gauge(
+            "crossover_spend_budget_usd_per_month", "What all backends may cost a month, of the policy.",
+            registry=self.registry,
+        ).set(usd_per_month)  # fmt: skip
+
+    def ledger(self, *, writing: bool, lost: int) -> None:
+        """`lost`: records, since the start. Both series exist from the first call on: not without a ledger."""
+        if self._ledger is None:
+            self._ledger = (
+                Gauge("crossover_ledger_writing", "1: what is booked gets into its file.", registry=self.registry),
+                Counter("crossover_ledger_lost_records_total", "Not in its file for good.", registry=self.registry),
+            )
+        self._ledger[0].set(writing)
+        self._ledger[1].inc(lost - self._lost)
+        self._lost = lost
 
     def attempt(self, backend: str, model: str, outcome: Outcome, usage: Usage, *, billable: bool = True) -> None:
         """`billable` False: nobody will ask money for it, so that nothing is missing where it says no usage."""
@@ -217,14 +295,29 @@ class Series:
     def unpriced(self, backend: str, model: str, tokens: int) -> None:
         self._unpriced[backend, model].inc(tokens)
 
-    def cost(self, backend: str, kind: str, amount: NanoUsd) -> None:
-        """Adds to what a backend has cost. Below 0 is a mistake: a counter that falls reads as a restart."""
+    def cost(self, backend: str, kind: str, amount: NanoUsd, busy: NanoUsd) -> None:
+        """Adds to what a backend has cost; `busy`: of that, in busy time. Below 0 is a mistake: a counter that falls
+        reads as a restart."""
         if amount < 0:
             raise ValueError(f"cost of {backend} would fall by {-amount} n$")
         self._cost[backend, kind].inc(usd(amount))
+        self._busy_cost[(backend,)].inc(usd(busy))
+
+    def busy(self, backend: str, seconds: float) -> None:
+        self._busy_seconds[(backend,)].inc(seconds)
 
     def counterfactual(self, served_by: str, priced_as: str, amount: NanoUsd) -> None:
         self._counterfactual[served_by, priced_as].inc(usd(amount))
+
+    def single_path(self, path: str, amount: NanoUsd) -> None:
+        self._single_path[(path,)].inc(usd(amount))
+
+    def judged(self, backend: str | None, model: str, verdict: Verdict) -> None:
+        self._judged[backend or "none", model, verdict].inc()
+
+    def reported(self, backend: str, token_type: str, tokens: float) -> None:
+        """Tokens that a backend's own page counted on. 0 makes the series exist."""
+        self._reported[backend, token_type].inc(max(0.0, tokens))
 
     def windows(self, backend: str, opened: int) -> None:
         self._windows[(backend,)].inc(opened)

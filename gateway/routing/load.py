@@ -29,6 +29,8 @@ class Load:
     """When the process started, on its own clock."""
     models: frozenset[str] = frozenset()
     """Names that its series carry."""
+    prompt_tokens: float | None = None
+    """Ever, as `generated_tokens`."""
 
     def another_server(self, before: Load) -> bool:
         """The process or the model behind the address is not the one of the page `before`."""

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 import gateway
 from gateway.server.admin import admin_routes
+from gateway.server.console.routes import console_routes
 from gateway.server.copies import copy_observers
 from gateway.server.core import Core
 from gateway.server.errors import ApiError, error_body
@@ -68,6 +69,7 @@ def _rest(core: Core, warmups: Warmups) -> FastAPI:
     app.add_exception_handler(Exception, _answer_failure)
     app.include_router(health_routes(core))
     app.include_router(admin_routes(core))
+    app.include_router(console_routes(core))
 
     def caller(request: Request) -> None:
         if core.doors.data(_authorization(request)) is None:

@@ -41,6 +41,8 @@ class AttemptRun:
         self._ttft: float | None = None
         self.answered_at: float | None = None
         """When the first bytes came (monotonic seconds)."""
+        self.record: Attempt | None = None
+        """What was booked."""
         self.usage = MISSING
         self.outcome: Outcome = "cancelled"
         self.status = CLIENT_CLOSED
@@ -57,6 +59,7 @@ class AttemptRun:
         copy: int | None = None
         silent = None if request.stream or self._predicted is None else self._predicted.ttft_seconds
         with tracker.under_way(self._input_tokens, core.clock, silent) as first_token:
+            core.meter.attempt_under_way(name, started)
             try:
                 reply = await core.backends[name].send(request)
                 self.answered_at = answered = core.clock()
@@ -83,6 +86,7 @@ class AttemptRun:
                     # It was sent, and nobody said that it was refused: it may be billed, and opens a window.
                     self.usage = Usage(self._input_tokens, 0, "estimated")
                     copy = core.meter.window_call_began(name, request.wire.sent_at, now, call.ticket)
+                core.meter.attempt_over(name, now)
                 core.meter.window_call_refused(name, call.ticket)
                 core.meter.window_call_ended(name, copy)
                 self._book(started, now - started, reply is not None)
@@ -96,7 +100,7 @@ class AttemptRun:
 
     def _book(self, started: float, seconds: float, answered: bool) -> None:
         core, usage, request = self._core, self.usage, self._request
-        record = Attempt(
+        self.record = record = Attempt(
             self._operation_id, self._number, self._backend, request.target.model, core.meter.wall(started),
             self.outcome, self.status, usage.input_tokens, usage.output_tokens, usage.certainty,
             0 if usage is MISSING and not answered else core.meter.price(self._backend, usage), self._ttft, seconds,
@@ -115,6 +119,7 @@ class AttemptRun:
         if ttft is not None:
             per_token = (seconds - ttft) / (usage.output_tokens - 1) if usage.output_tokens > 1 else None
             core.series.latency(name, alias, ttft, per_token)
+            core.latencies.observed(name, ttft, per_token, core.clock())
             if self.outcome == "ok" and self._predicted is not None:
                 tracker.observed(
                     self._predicted, ttft, per_token, core.clock(),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import gateway
 from gateway.backends.contract import Backend
 from gateway.backends.openai import OpenAIBackend
-from gateway.economics.crossover import crossover_utilization
-from gateway.economics.prices import AmortizedCost
-from gateway.economics.serving import average_cost
+from gateway.metering.latencies import Latencies
 from gateway.metering.ledger import Ledger
 from gateway.metering.meter import Meter
 from gateway.metering.series import Series
@@ -24,9 +24,15 @@ from gateway.routing.shared_state import SharedState
 from gateway.routing.speed import SpeedModel
 from gateway.routing.tracker import Tracker
 from gateway.server.auth import Doors
+from gateway.server.crossings import show_crossovers
 from gateway.server.decisions import Decisions
+from gateway.server.described import describe
 from gateway.server.fleet import Fleet
 from gateway.server.holding import Holds
+from gateway.server.request_log import Log
+
+if TYPE_CHECKING:
+    from gateway.telemetry.export import Telemetry
 
 
 class Core:
@@ -62,6 +68,7 @@ class Core:
             self.run,
             clock=clock,
         )
+        self.latencies = Latencies(serving)
         self.fleet = Fleet(
             {
                 name: Tracker(name, settings.max_in_flight, speeds[name], policy.routing.margin)
@@ -96,20 +103,35 @@ class Core:
         self.decisions = Decisions(policy.routing.decisions_kept)
         self.holds = Holds(policy.routing.max_held, self.series)
         self.draining = False
-        for name, speed in speeds.items():
-            self.series.capacity.labels(name).set(speed.max_tokens_per_second)
-        for alias, settings in policy.aliases.items():
-            for target in settings.served_by:
-                self.series.adapter.labels(target.backend, alias, target.generation or "").set(1)
-        for box, against, utilization in _crossovers(policy, serving):
-            self.series.crossover.labels(box, against).set(utilization)
+        self.loop_lag_seconds = 0.0
+        """How late the event loop's clock ticked: the worst of the last second."""
+        self.request_log: Log | None = None
+        """Where each request leaves a line when it ends; None: nowhere."""
+        self.telemetry = _telemetry(self)
+        self.tracing = None if self.telemetry is None else self.telemetry.tracing
+        self.started_at = time.time()
+        self.paths = tuple(serving_path(name, settings) for name, settings in serving.items())
+        describe(self.series, policy, serving)
+        at_first = {name: speed.max_tokens_per_second for name, speed in speeds.items()}
+        show_crossovers(self.series, self.paths, at_first, self.meter.totals.since_start())
 
     async def aclose(self) -> None:
         for backend in self.backends.values():
             await backend.aclose()
         self.meter.tick(self.clock())
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.close)
         if self.ledger is not None:
             self.ledger.close()
+
+
+def _telemetry(core: Core) -> Telemetry | None:
+    settings = core.policy.telemetry
+    if settings is None:
+        return None
+    from gateway.telemetry.start import start_telemetry  # OpenTelemetry: only where a policy asks for it
+
+    return start_telemetry(settings, core.series.registry, core.settings, core.run, core.policy.fingerprint())
 
 
 def _backend(name: str, settings: BackendSettings) -> Backend:
@@ -122,17 +144,3 @@ def _backend(name: str, settings: BackendSettings) -> Backend:
 
 def _refuses(backend: Backend, target: ServedBy, demands: frozenset[str], operation: str) -> frozenset[str]:
     return backend.refuses(demands, operation, target)  # type: ignore[arg-type]
-
-
-def _crossovers(policy: Policy, serving: Mapping[str, BackendSettings]) -> Iterator[tuple[str, str, float]]:
-    """(box, against, utilization). The utilization is of all that the box can do together, as the utilization that is
-    measured; the other path's price is that of one stream, as in the serving table."""
-    paths = {name: serving_path(name, settings) for name, settings in policy.backends.items() if name in serving}
-    for box, path in paths.items():
-        full = average_cost(path, "max").usd_per_1m_tokens
-        if not isinstance(path.cost, AmortizedCost) or full is None:
-            continue
-        for other, against in paths.items():
-            at = crossover_utilization(full, average_cost(against, "single").usd_per_1m_tokens)
-            if at is not None and not isinstance(against.cost, AmortizedCost):
-                yield box, other, float(at)

@@ -18,6 +18,7 @@ from gateway.routing.load import Load
 from gateway.routing.standing import standing
 from gateway.routing.tracker import Tracker
 from gateway.server.core import Core
+from gateway.server.crossings import MIX_SECONDS, show_crossovers
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +43,11 @@ RUNNING = b"vllm:num_requests_running"
 WAITING = b"vllm:num_requests_waiting"
 KV_CACHE = b"vllm:kv_cache_usage_perc"
 GENERATED = b"vllm:generation_tokens_total"
+PROMPTS = b"vllm:prompt_tokens_total"
 GAP_SECONDS = b"vllm:inter_token_latency_seconds_sum"
 GAPS = b"vllm:inter_token_latency_seconds_count"
 STARTED = b"process_start_time_seconds"
-SUMMED = (RUNNING, WAITING, GENERATED, GAP_SECONDS, GAPS)
+SUMMED = (RUNNING, WAITING, GENERATED, PROMPTS, GAP_SECONDS, GAPS)
 NAMED = re.compile(rb'model_name="((?:[^"\\]|\\.)*)"')
 
 
@@ -80,7 +82,7 @@ def read_load(page: bytes, at: float = 0.0, own_in_flight: int = 0) -> Load | No
         return None
     return Load(
         at, round(requests), own_in_flight, kv, round(waiting or 0.0), totals.get(GENERATED), totals.get(GAP_SECONDS),
-        totals.get(GAPS), started, frozenset(models),
+        totals.get(GAPS), started, frozenset(models), totals.get(PROMPTS),
     )  # fmt: skip
 
 
@@ -88,6 +90,7 @@ async def watch_load(core: Core, name: str, url: str) -> None:
     """Scrapes one backend for ever. Not reachable: no traffic until it is; slow to answer: only its load grows old."""
     tracker = core.fleet.trackers[name]
     timeouts = 0
+    before: Load | None = None
     async with aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT_SECONDS), trust_env=False
     ) as session:
@@ -95,6 +98,9 @@ async def watch_load(core: Core, name: str, url: str) -> None:
             try:
                 load = await _scrape(session, name, url, core.clock(), tracker.in_flight)
                 timeouts = 0
+                if load is not None:
+                    _count_reported(core.series, name, before, load)
+                    before = load
                 if not tracker.reachable:
                     tracker.reachable = True
                     tracker.recovered()
@@ -109,6 +115,17 @@ async def watch_load(core: Core, name: str, url: str) -> None:
             except Exception:
                 log.exception("reading the load of %s failed; it is tried again", name)
             await asyncio.sleep(core.policy.routing.scrape_seconds)
+
+
+def _count_reported(series: Series, name: str, before: Load | None, load: Load) -> None:
+    """What the backend's own counters rose by. After its restart they begin at 0 again."""
+    anew = before is not None and load.another_server(before)
+    for token_type, now, last in (
+        ("input", load.prompt_tokens, before and before.prompt_tokens),
+        ("output", load.generated_tokens, before and before.generated_tokens),
+    ):
+        if now is not None:
+            series.reported(name, token_type, 0.0 if before is None else now - (0.0 if anew else last or 0.0))
 
 
 async def _scrape(session: aiohttp.ClientSession, name: str, url: str, at: float, own_in_flight: int) -> Load | None:
@@ -132,14 +149,27 @@ def _show_accuracy(series: Series, name: str, tracker: Tracker, now: float) -> N
     series.prediction_margin.labels(name).set(tracker.margin(now))
 
 
+def _show_load(series: Series, name: str, load: Load) -> None:
+    series.running.labels(name).set(load.requests - load.waiting)
+    series.waiting.labels(name).set(load.waiting)
+    if load.kv_cache_usage is not None:
+        series.kv_cache.labels(name).set(load.kv_cache_usage)
+
+
 def _show(core: Core, now: float) -> None:
     for name, tracker in core.fleet.trackers.items():
+        if tracker.load is not None:
+            _show_load(core.series, name, tracker.load)
         core.series.up.labels(name).set(tracker.reachable and not tracker.circuit_open(now))
         core.series.in_flight.labels(name).set(tracker.in_flight)
         core.series.utilization.labels(name).set(tracker.tokens_per_second(now) / tracker.capacity)
         core.series.capacity.labels(name).set(tracker.capacity)
         _show_accuracy(core.series, name, tracker, now)
     _show_standing(core, now)
+    capacity = {name: tracker.capacity for name, tracker in core.fleet.trackers.items()}
+    show_crossovers(core.series, core.paths, capacity, core.meter.totals.over(MIX_SECONDS))
+    if core.ledger is not None:
+        core.series.ledger(writing=core.ledger.writing, lost=core.ledger.lost)
 
 
 def _show_standing(core: Core, now: float) -> None:
@@ -167,7 +197,8 @@ async def keep_time(core: Core) -> None:
             core.meter.tick(now)
         except Exception:
             log.exception("accruing cost failed; it is tried again in a second")
-        core.series.loop_lag.set(max(0.0, worst))
+        core.loop_lag_seconds = max(0.0, worst)
+        core.series.loop_lag.set(core.loop_lag_seconds)
         worst = 0.0
         try:
             _show(core, now)

@@ -14,7 +14,7 @@ from msgspec import structs
 from gateway.backends.contract import Reply, UpstreamRequest
 from gateway.backends.errors import UpstreamError
 from gateway.backends.usage import MISSING
-from gateway.metering.records import OperationRecord, Outcome
+from gateway.metering.records import Attempt, OperationRecord, Outcome, Verdict
 from gateway.routing.decision import Candidate, Decision, Reason
 from gateway.routing.facts import Operation, RequestFacts
 from gateway.routing.refusal import LATENCY_CEILING
@@ -30,12 +30,16 @@ from gateway.server.request import (
     Receive,
     Scope,
     Send,
+    first_of_prompt,
     parse_body,
     read_body,
     read_headers,
 )
-from gateway.server.verdict import in_time, is_bad, is_wrong, left_late, outcome_of
+from gateway.server.verdict import in_time, is_wrong, left_late, outcome_of, verdict_of
 from gateway.server.warmup import Warmups
+from gateway.telemetry.request_end import RequestEnd
+from gateway.telemetry.trace_context import passed_through
+from gateway.telemetry.tracing import OperationTrace
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +97,9 @@ class OperationRun:
         self._ttft: float | None = None
         self._outcome: Outcome = "refused"
         self._status = 0
+        self._sent: list[Attempt] = []
+        self._trace: OperationTrace | None = None
+        """None: traces are off, or it was refused at the door."""
 
     async def run(self) -> None:
         task = asyncio.current_task()
@@ -154,6 +161,8 @@ class OperationRun:
                 type="authentication_error", code="invalid_api_key",
             )  # fmt: skip
         self._key = caller.name
+        if self._core.tracing is not None:
+            self._trace = self._core.tracing.begin(self._headers.traceparent, self._headers.tracestate)
         if self._headers.backend is not None and not caller.may_pin:
             raise ApiError(
                 403, f"The key '{caller.name}' may not choose the backend (may_pin is not set for it in the policy).",
@@ -233,6 +242,7 @@ class OperationRun:
         self._backend = candidate.backend
         self._candidate = candidate
         core.series.decision(candidate.backend, self._reason)
+        place = None if self._trace is None else self._trace.child()
         request = UpstreamRequest(
             operation=self._operation,
             target=candidate.target,
@@ -245,6 +255,9 @@ class OperationRun:
             request_id=self._id,
             cold_deadline=inf if last else self._ceiling_ends(),
             prompt_bytes=self._prompt_bytes,
+            trace_headers=(
+                passed_through(self._headers.traceparent, self._headers.tracestate) if place is None else place.headers
+            ),
         )
         attempt = AttemptRun(
             core, self._id, self._attempts, candidate.backend, request, facts.input_tokens,
@@ -254,6 +267,10 @@ class OperationRun:
             await attempt.run(lambda reply: self._relay(reply, candidate))
         finally:
             self._usage, self._outcome, self._status = attempt.usage, attempt.outcome, attempt.status
+            if attempt.record is not None:
+                self._sent.append(attempt.record)
+                if self._trace is not None and place is not None:
+                    self._trace.attempted(place, self._reason, attempt.record)
             if parsed.stream and attempt.answered_at is not None:
                 self._ttft = attempt.answered_at - self._arrived
 
@@ -337,20 +354,37 @@ class OperationRun:
             known = self._parsed is not None and self._parsed.model in core.policy.aliases
             model = self._parsed.model if known and self._parsed is not None else "other"
             core.series.operation(None, model, self._outcome, seconds)
+            self._tell(self._record(model, seconds, None, None))
             return
         kept = in_time(self._facts.ceiling, self._ttft, seconds, self._usage) if self._outcome == "ok" else None
-        core.meter.operation_ended(
-            OperationRecord(
-                self._id, self._key, self._facts.alias, self._operation, self._facts.stream,
-                core.meter.wall(self._arrived), self._outcome, self._status, self._backend, self._reason,
-                self._attempts, self._usage.input_tokens, self._usage.output_tokens, self._usage.certainty,
-                self._ttft, seconds, kept, self._held_seconds,
-            )
+        verdict = verdict_of(
+            self._outcome, kept, wrong=self._wrong, turned_away=self._turned_away,
+            left_late=left_late(self._facts.ceiling, self._ttft, seconds, self._facts.stream),
         )  # fmt: skip
+        record = self._record(self._facts.alias, seconds, kept, verdict)
+        core.meter.operation_ended(record)
         if self._held_seconds:
             core.series.hold(self._held_seconds)
-        bad = is_bad(self._outcome, kept, self._wrong, self._turned_away)
-        if self._outcome == "cancelled" and left_late(self._facts.ceiling, self._ttft, seconds, self._facts.stream):
-            bad = True  # else those who give up on late answers would make them look rare
-        if bad is not None:
-            core.router.ended(self._facts, bad, now)
+        if verdict is not None:
+            core.router.ended(self._facts, verdict != "in_time", now)
+        self._tell(record)
+
+    def _record(self, alias: str, seconds: float, kept: bool | None, verdict: Verdict | None) -> OperationRecord:
+        return OperationRecord(
+            self._id, self._key, alias, self._operation, self._streaming, self._core.meter.wall(self._arrived),
+            self._outcome, self._status, self._backend, self._reason, self._attempts, self._usage.input_tokens,
+            self._usage.output_tokens, self._usage.certainty, self._ttft, seconds, kept, self._held_seconds, verdict,
+        )  # fmt: skip
+
+    def _tell(self, record: OperationRecord) -> None:
+        """The log and the traces: to threads of their own."""
+        log, tracing = self._core.request_log, self._core.tracing
+        if log is None and tracing is None:
+            return
+        trace = self._trace
+        prompt = first_of_prompt(self._parsed.fields) if self._parsed and log is not None and log.prompts else None
+        end = RequestEnd(record, tuple(self._sent), None if trace is None else trace.context.trace_id, prompt)
+        if log is not None:
+            log.put(end)
+        if tracing is not None and trace is not None:
+            tracing.end(trace, end, self._decision)

@@ -11,6 +11,7 @@ import msgspec
 from gateway.policy.schema import AliasSettings, ServerSettings
 from gateway.routing.facts import Ceiling, Operation, RequestFacts
 from gateway.server.errors import ApiError
+from gateway.telemetry.trace_context import MAX_TRACEPARENT, MAX_TRACESTATE
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -65,6 +66,9 @@ class Headers(msgspec.Struct):
     ceiling_latency_seconds: float | None = None
     quality: str | None = None
     backend: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    """W3C trace context as it came, if it can be passed on."""
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -77,9 +81,21 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
             headers.content_length = int(value)
         elif name == b"x-request-id" and len(value) <= 128 and value.isascii() and value.decode().isprintable():
             headers.request_id = value.decode()
+        elif name == b"traceparent":
+            # Sent twice it says nothing: two traces cannot both be continued.
+            again = headers.traceparent is not None
+            headers.traceparent = "" if again else _passable(value, MAX_TRACEPARENT)
+        elif name == b"tracestate":
+            before = "" if headers.tracestate is None else headers.tracestate + ","
+            headers.tracestate = _passable(before.encode() + value, MAX_TRACESTATE)
         elif name.startswith(b"x-crossover-"):
             _read_ours(headers, name[12:].decode("latin-1"), value.decode("latin-1").strip())
     return headers
+
+
+def _passable(value: bytes, most: int) -> str:
+    """A header that a backend may be sent as it came; else empty."""
+    return value.decode() if len(value) <= most and value.isascii() and value.decode().isprintable() else ""
 
 
 def _read_ours(headers: Headers, name: str, value: str) -> None:
@@ -219,6 +235,7 @@ class _Turn(msgspec.Struct):
 
 
 _decode_turns = msgspec.json.Decoder(list[_Turn]).decode
+LOGGED_PROMPT_BYTES = 8000
 MEDIA_PART_BYTES = 2400
 """A picture or a sound counts as a prompt of about 600 tokens, however many bytes it was sent in."""
 
@@ -230,6 +247,14 @@ def prompt_bytes(fields: Fields) -> int:
             raw = bytes(fields[name])
             return _bytes_without_media(raw) if any(token in raw for token in MEDIA) else len(raw)
     return 0
+
+
+def first_of_prompt(fields: Fields) -> bytes | None:
+    """The start of the prompt's JSON as it came, for a log that wants it."""
+    for name in ("messages", "prompt", "input"):
+        if name in fields:
+            return bytes(memoryview(fields[name])[:LOGGED_PROMPT_BYTES])
+    return None
 
 
 def _bytes_without_media(messages: bytes) -> int:

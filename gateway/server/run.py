@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-import logging
 import socket
+import sys
 from collections.abc import Callable
 from http.server import HTTPServer
 from types import FrameType
@@ -17,6 +17,7 @@ from gateway.policy.schema import Policy
 from gateway.server.app import Application
 from gateway.server.core import Core
 from gateway.server.http import BoundedHttp
+from gateway.server.request_log import Log, configure_logging
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -34,9 +35,18 @@ def serve(policy: Policy, announce: Callable[[Addresses], None]) -> None:
     """Serves until SIGINT or SIGTERM: then answers under way get `server.drain_seconds` to end.
 
     `announce` is called once everything listens. Raises `ListenError`, `LedgerError` or `ValueError` (no aliases)."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    kinds = {name: backend.cost.kind for name, backend in policy.backends.items() if backend.cost is not None}
+    log = configure_logging(policy.log, sys.stderr, kinds)
+    try:
+        _serve(policy, announce, log)
+    finally:
+        log.close()
+
+
+def _serve(policy: Policy, announce: Callable[[Addresses], None], log: Log) -> None:
     listener = _listen(policy.server.host, policy.server.port)
     core = Core(policy)
+    core.request_log = log if policy.log.requests else None
     if core.ledger is not None:
         restore_windows(core.meter, core.ledger.path, core.settings, core.clock())
     metrics, metrics_port = _serve_metrics(core)
@@ -47,13 +57,16 @@ def serve(policy: Policy, announce: Callable[[Addresses], None]) -> None:
         ws="none",
         lifespan="on",
         access_log=False,
+        log_config=None,
         log_level="warning",
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(policy.server.drain_seconds),
     )
     host, port = listener.getsockname()[:2]
-    server = _Server(config, core, lambda: announce(Addresses(f"http://{host}:{port}/v1", _page(policy, metrics_port))))
+    server = _Server(
+        config, core, log, lambda: announce(Addresses(f"http://{host}:{port}/v1", _page(policy, metrics_port)))
+    )
     try:
         server.run(sockets=[listener])
     finally:
@@ -62,9 +75,10 @@ def serve(policy: Policy, announce: Callable[[Addresses], None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, core: Core, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, core: Core, log: Log, started: Callable[[], None]) -> None:
         super().__init__(config)
         self._core = core
+        self._log = log
         self._announce = started
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -74,6 +88,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._core.holds.end()
         await super().shutdown(sockets)
+        self._log.close()  # uvicorn raises the signal again after this, and that ends the process
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from gateway.backends.errors import Fault, UpstreamError
 from gateway.backends.usage import Usage
-from gateway.metering.records import Outcome
+from gateway.metering.records import Outcome, Verdict
 from gateway.policy.schema import AliasSettings, ServedBy
 from gateway.routing.eligibility import good_enough
 from gateway.routing.facts import Ceiling, RequestFacts
@@ -45,12 +45,15 @@ def is_wrong(facts: RequestFacts, alias: AliasSettings, target: ServedBy) -> boo
     return not good_enough(facts.quality or alias.needs, alias.needs, target.quality or alias.needs)
 
 
-def is_bad(outcome: Outcome, kept: bool | None, wrong: bool, turned_away: bool) -> bool | None:
-    """Does a request count against the error budget? None: it says nothing of it (the client's mistake, the client
+def verdict_of(
+    outcome: Outcome, kept: bool | None, *, wrong: bool, turned_away: bool, left_late: bool = False
+) -> Verdict | None:
+    """What a request counts as in the error budget. None: it says nothing of it (the client's mistake, the client
     went, a backend broke). `kept`: its ceilings, as `in_time` says; `turned_away`: refused, because nobody would have
-    been in time."""
+    been in time; `left_late`: its client left when it was late already, else those who give up on late answers would
+    make them look rare."""
     if outcome == "ok":
-        return wrong or kept is False
-    if outcome == "timeout" or turned_away:
-        return True
+        return "wrong" if wrong else "late" if kept is False else "in_time"
+    if outcome == "timeout" or turned_away or (outcome == "cancelled" and left_late):
+        return "late"
     return None

@@ -50,15 +50,15 @@ def value(series: Series, name: str, **labels: str) -> float:
     return found
 
 
-def attempt(meter: Meter, backend: str, usage: Usage) -> Attempt:
+def attempt(meter: Meter, backend: str, usage: Usage, *, started_at: float = 1.0, outcome: Outcome = "ok") -> Attempt:
     price = meter.price(backend, usage)
     record = Attempt(
         "op",
         1,
         backend,
         "up",
-        1.0,
-        "ok",
+        started_at,
+        outcome,
         200,
         usage.input_tokens,
         usage.output_tokens,
@@ -170,15 +170,72 @@ def test_the_books_of_a_box_are_what_its_series_say(clock: Clock, tmp_path: Path
 
 def test_what_tokens_would_have_cost_elsewhere_is_counted_for_every_known_price(clock: Clock) -> None:
     meter, series = meter_of(clock)
-    attempt(meter, "box", EXACT)
+    attempt(meter, "box", EXACT, started_at=clock.now + 1e9 - 1.0)
 
     def elsewhere(name: str) -> float:
         return value(series, "counterfactual_cost_usd_total", served_by="box", priced_as=name)
 
+    for _ in range(700):
+        clock.now += 1.0
+        meter.tick(clock.now)
     assert elsewhere("base") == 26_400e-9
-    assert elsewhere("cmi") == pytest.approx(2 * 0.05718 / 60 * 20 / 95, abs=1e-9)
+    assert elsewhere("cmi") == pytest.approx(0.5718), "one call alone there opens one whole window"
     assert elsewhere("reserved") == pytest.approx(7.11 / 3600 * 20 / 95, abs=1e-9)
     assert elsewhere("half") == 0.0
+    assert value(series, "single_path_cost_usd_total", path="cmi") == pytest.approx(0.5718)
+
+
+def test_an_attempt_that_failed_would_have_cost_nothing_elsewhere(clock: Clock) -> None:
+    meter, series = meter_of(clock)
+    attempt(meter, "box", Usage(100, 0, "estimated"), outcome="upstream_error")
+    clock.now += 1.0
+    meter.tick(clock.now)
+    assert value(series, "counterfactual_cost_usd_total", served_by="box", priced_as="base") == 0
+
+
+def test_the_usage_basis_is_the_share_of_the_cost_that_fell_in_busy_time(clock: Clock, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite3")
+    meter, series = meter_of(clock, ledger)
+    meter.attempt_under_way("box", clock.now)
+    clock.now += 3.0
+    meter.attempt_under_way("box", clock.now)
+    meter.attempt_over("box", clock.now)
+    meter.attempt_over("box", clock.now)
+    clock.now += 9.0
+    meter.tick(clock.now)
+    ledger.close()
+    cost = value(series, "cost_usd_total", backend="box", cost_kind="amortized")
+    assert value(series, "busy_seconds_total", backend="box") == pytest.approx(3.0)
+    assert value(series, "busy_cost_usd_total", backend="box") == pytest.approx(cost / 4, abs=1e-9)
+    with reading(ledger.path) as connection:
+        row = connection.execute("SELECT nanousd, busy_nanousd FROM accruals WHERE backend = 'box'").fetchone()
+    assert row["busy_nanousd"] == row["nanousd"] // 4
+
+
+def test_a_list_price_is_the_same_on_both_bases(clock: Clock) -> None:
+    meter, series = meter_of(clock)
+    attempt(meter, "base", EXACT)
+    assert value(series, "busy_cost_usd_total", backend="base") == 26_400e-9
+
+
+def test_what_would_have_accrued_elsewhere_is_in_the_ledger_to_the_nano_dollar(clock: Clock, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite3")
+    meter, _ = meter_of(clock, ledger)
+    for _ in range(5):
+        attempt(meter, "box", EXACT, started_at=clock.now + 1e9 - 1.0)
+        for _ in range(130):
+            clock.now += 1.0
+            meter.tick(clock.now)
+    ledger.close()
+    with reading(ledger.path) as connection:
+        rows = connection.execute(
+            "SELECT served_by, priced_as, SUM(nanousd) AS n, COUNT(*) AS c FROM counterfactuals GROUP BY 1, 2"
+        ).fetchall()
+    booked = {(row["served_by"], row["priced_as"]): row["n"] for row in rows}
+    assert booked["box", "base"] == 5 * 26_400
+    assert booked["box", "cmi"] == meter.totals["elsewhere", "box", "cmi"]
+    assert booked["*", "cmi"] == meter.totals["alone", "cmi"] == booked["box", "cmi"]
+    assert max(row["c"] for row in rows) > 5, "a row a minute"
 
 
 def test_every_label_set_is_there_at_zero_before_any_traffic(clock: Clock) -> None:
@@ -192,4 +249,4 @@ def test_every_label_set_is_there_at_zero_before_any_traffic(clock: Clock) -> No
 def test_a_cost_that_would_fall_is_refused(clock: Clock) -> None:
     _, series = meter_of(clock)
     with pytest.raises(ValueError, match="would fall"):
-        series.cost("box", "amortized", -1)
+        series.cost("box", "amortized", -1, 0)

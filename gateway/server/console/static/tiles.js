@@ -1,0 +1,142 @@
+// The verdict and the figures that answer at a glance: what a token costs, how busy the box is, what is being spent.
+
+import { h, keyed, setAttribute, setText } from "./elements.js";
+import * as format from "./format.js";
+import { hueOf } from "./palette.js";
+
+export function showVerdict(state) {
+  const { sentence, tone, detail } = state.verdict;
+  setAttribute(document.getElementById("verdict"), "data-tone", tone);
+  setText(document.getElementById("verdict-sentence"), sentence);
+  setText(document.getElementById("verdict-detail"), detail ?? "");
+}
+
+export function showTiles(container, state) {
+  keyed(container, TILES, (tile) => tile.name, (tile) => tile.make());
+  const { kept } = container;
+  for (const tile of TILES) kept.get(tile.name).show(state);
+}
+
+function tile(label, className, ...parts) {
+  return h("section", { class: `tile ${className}`, "aria-label": label }, h("h2", null, label), ...parts);
+}
+
+function made(element, show) {
+  return { element, update() {}, show };
+}
+
+const TILES = [
+  { name: "prices", make: prices },
+  { name: "utilization", make: utilization },
+  { name: "spending", make: spending },
+  { name: "saved", make: saved },
+  { name: "in-time", make: inTime },
+];
+
+function prices() {
+  const list = h("ul", { class: "prices" });
+  const row = () => {
+    const name = h("span", { class: "path" });
+    const mark = h("span", { class: "simulated" }, "simulated");
+    const price = h("strong");
+    const element = h("li", null, name, mark, price);
+    const update = (path) => {
+      setAttribute(name, "data-hue", hueOf(path.name));
+      setText(name, path.name);
+      mark.hidden = !path.simulated;
+      setText(price, format.usd(path.usd));
+      setAttribute(element, "class", path.usd === null ? "idle" : null);
+      setAttribute(price, "title", path.usd === null ? "no output tokens in the last minutes" : "all its dollars of the last minutes over the tokens served");
+    };
+    return { element, update };
+  };
+  return made(tile("$ per 1M output tokens, now", "wide", list), (state) => {
+    const given = state.tiles.usd_per_1m;
+    const paths = state.paths.map((path) => ({ name: path.name, simulated: path.simulated, usd: given[path.name] ?? null }));
+    keyed(list, paths, (path) => path.name, row);
+  });
+}
+
+function meter(className) {
+  const fill = h("i", { class: "meter-fill" });
+  const mark = h("b", { class: "meter-mark" });
+  const element = h("div", { class: `meter ${className}`, "aria-hidden": "true" }, fill, mark);
+  const show = (ratio, at) => {
+    fill.style.width = `${Math.min(1, Math.max(0, ratio ?? 0)) * 100}%`;
+    mark.hidden = at === null || at === undefined || at > 1;
+    if (!mark.hidden) mark.style.left = `${at * 100}%`;
+  };
+  return { element, show };
+}
+
+function utilization() {
+  const value = h("strong", { class: "big" });
+  const bar = meter("hued");
+  const note = h("p");
+  return made(tile("Box utilization", "", value, bar.element, note), (state) => {
+    const { utilization: now, crossover_utilization: crossover, crossover_against: against } = state.tiles;
+    setText(value, format.percent(now));
+    if (state.boxes.length) setAttribute(bar.element, "data-hue", hueOf(state.boxes[0].name));
+    bar.show(now, crossover);
+    setText(note, besideCrossover(now, crossover, against));
+  });
+}
+
+function besideCrossover(now, crossover, against) {
+  if (against === null || against === undefined) return "There is no path to compare it with.";
+  if (crossover === null || crossover === undefined) return `Its crossover against ${against} is not known.`;
+  if (crossover > 1) return `Never cheaper than ${against}: that would take ${format.times(crossover)} its capacity.`;
+  if (now === null || now === undefined) return `Cheaper than ${against} above ${format.percent(crossover)}.`;
+  return `${now > crossover ? "Above" : "Below"} its crossover against ${against}, ${format.percent(crossover)}.`;
+}
+
+function spending() {
+  const value = h("strong", { class: "big" });
+  const total = h("p");
+  const open = h("p", { class: "open-windows" });
+  return made(tile("Being spent", "", h("p", { class: "big-line" }, value, h("span", null, "an hour")), total, open), (state) => {
+    const spent = state.tiles.spent_usd;
+    setText(value, format.amount(spent.per_hour_now));
+    setText(total, `${format.amount(spent.since_start)} since the start, ${format.amount(spent.last_hour)} in the last hour.`);
+    setText(open, state.backends.map(openWindow).filter(Boolean).join(" "));
+  });
+}
+
+function openWindow(backend) {
+  const { windows } = backend;
+  if (!windows || !windows.copies) return "";
+  const copies = windows.copies === 1 ? "A window" : `${windows.copies} windows`;
+  const left = windows.seconds_left === null ? "" : `, ${format.countdown(windows.seconds_left)} left`;
+  return `${copies} of ${backend.name} open${left}.`;
+}
+
+function saved() {
+  const value = h("strong", { class: "big" });
+  const note = h("p");
+  const others = h("p");
+  return made(tile("Saved by routing", "", value, note, others), (state) => {
+    const { saved_usd: first, saved: all } = state.tiles;
+    const usd = first?.since_start ?? null;
+    setText(value, format.amount(usd));
+    setAttribute(value, "class", `big${usd !== null && usd < 0 ? " loss" : ""}`);
+    const simulated = all.find((one) => one.against === first?.against)?.simulated;
+    setText(note, first?.against ? `${usd < 0 ? "More than" : "Less than"} all of it on ${first.against} alone${simulated ? ", simulated" : ""}.` : "There is no other path to compare with.");
+    const rest = all.filter((one) => one.against !== first?.against);
+    setText(others, rest.map((one) => `Against ${one.against}${one.simulated ? ", simulated" : ""}: ${format.amount(one.usd)}.`).join(" "));
+  });
+}
+
+function inTime() {
+  const value = h("strong", { class: "big" });
+  const bar = meter("budget");
+  const note = h("p");
+  const requests = h("p");
+  return made(tile("In time", "", value, bar.element, note, requests), (state) => {
+    const { in_time_ratio: ratio, error_budget_ratio: used, requests_per_second: rate } = state.tiles;
+    setText(value, format.share(ratio));
+    bar.show(used);
+    setAttribute(bar.element, "data-over", used !== null && used > 1 ? "" : null);
+    setText(note, used === null || used === undefined ? "" : `${format.percent(used)} of the error budget is used.`);
+    setText(requests, rate === null || rate === undefined ? "" : `${rate.toFixed(rate < 10 ? 1 : 0)} requests a second.`);
+  });
+}

@@ -1,0 +1,54 @@
+"""Where each owned box crosses each other path, as things stand: at the capacity measured now, and at the price of the
+other path for the mix of input and output tokens that the box has served lately."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from gateway.economics.crossover import Crossover, crossovers
+from gateway.economics.path import Path
+from gateway.economics.prices import AmortizedCost
+from gateway.economics.serving import average_cost
+from gateway.metering.series import Series
+from gateway.metering.totals import Change
+
+MIX_SECONDS = 900.0
+"""The mix of tokens is of the last quarter of an hour."""
+
+
+def mix_of(change: Change, backend: str) -> Fraction:
+    """Input tokens that came with each output token; 0 before there were any."""
+    output = change["output", backend]
+    return Fraction(change["input", backend], output) if output else Fraction(0)
+
+
+def live_crossovers(paths: Sequence[Path], capacity: Mapping[str, float], change: Change) -> list[Crossover]:
+    """Each box at all that it can do together, as its utilization is measured; the other path at one stream of it.
+    `capacity`: output tokens/s by backend, as measured."""
+    found = []
+    for box in paths:
+        if not isinstance(box.cost, AmortizedCost):
+            continue
+        others = [path for path in paths if not isinstance(path.cost, AmortizedCost)]
+        most = Fraction(capacity[box.name]).limit_denominator(10**6)
+        as_measured = replace(box, max_tokens_per_second=most)
+        single = {other.name: other.single_stream_tokens_per_second for other in others}
+        at_one_stream = [replace(other, max_tokens_per_second=single[other.name]) for other in others]
+        found += crossovers([as_measured, *at_one_stream], "max", mix_of(change, box.name))
+    return found
+
+
+def usd_per_1m_at_full(box: Path, capacity: float) -> Fraction:
+    """What 1M output tokens cost on a box that is busy all the time, at the capacity measured now."""
+    measured = replace(box, max_tokens_per_second=Fraction(capacity).limit_denominator(10**6))
+    price = average_cost(measured, "max").usd_per_1m_tokens
+    assert price is not None  # an owned box always has a price
+    return price
+
+
+def show_crossovers(series: Series, paths: Sequence[Path], capacity: Mapping[str, float], change: Change) -> None:
+    for one in live_crossovers(paths, capacity, change):
+        if one.utilization is not None:
+            series.crossover.labels(one.box, one.against).set(float(one.utilization))

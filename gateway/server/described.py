@@ -1,0 +1,55 @@
+"""What the policy says, as series: prices, ceilings, budgets, what each backend is. Set once, at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.economics.money import NANO
+from gateway.economics.prices import AmortizedCost, CostModel, PerTokenCost, ProvisionedCost, WindowCost
+from gateway.metering.series import Series
+from gateway.policy.schema import AliasSettings, BackendSettings, Policy
+from gateway.routing.speed import SpeedModel
+
+
+def describe(series: Series, policy: Policy, serving: Mapping[str, BackendSettings]) -> None:
+    series.budget_limit.set(policy.routing.error_budget)
+    if policy.budget.usd_per_month is not None:
+        series.spend_budget(float(policy.budget.usd_per_month))
+    for name, backend in serving.items():
+        cost = None if backend.cost is None else backend.cost.model()
+        kind = "unknown" if cost is None else cost.kind
+        series.backend_info.labels(name, kind, backend.wire or "", str(backend.simulated).lower()).set(1)
+        series.capacity.labels(name).set(SpeedModel.of(backend.speed).max_tokens_per_second)
+        _describe_cost(series, name, cost)
+    for alias, settings in policy.aliases.items():
+        _describe_ceilings(series, alias, settings)
+        for target in settings.served_by:
+            series.adapter.labels(target.backend, alias, target.generation or "").set(1)
+
+
+def _describe_cost(series: Series, name: str, cost: CostModel | None) -> None:
+    match cost:
+        case AmortizedCost():
+            series.fixed_cost.labels(name).set(float(cost.nanousd_per_second / NANO))
+        case WindowCost():
+            series.fixed_cost.labels(name).set(float(cost.nanousd_per_copy_second / NANO))
+        case ProvisionedCost() if cost.nanousd_per_second is not None:
+            series.fixed_cost.labels(name).set(float(cost.nanousd_per_second / NANO))
+        case PerTokenCost():
+            for token_type, price in (
+                ("input", cost.input_nanousd_per_token),
+                ("output", cost.output_nanousd_per_token),
+            ):
+                if price is not None:
+                    series.token_price.labels(name, token_type).set(float(price / NANO))
+
+
+def _describe_ceilings(series: Series, alias: str, settings: AliasSettings) -> None:
+    ceiling = settings.ceiling
+    for quantity, seconds in (
+        ("ttft", ceiling.ttft_seconds),
+        ("time_per_token", ceiling.seconds_per_output_token),
+        ("latency", ceiling.latency_seconds),
+    ):
+        if seconds is not None:
+            series.ceiling.labels(alias, quantity).set(seconds)

@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | bench | lock        what each does: README.md
+# make setup | demo | test | lint | bench | dashboards | screenshots | lock        what each does: README.md
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export CROSSOVER_HOME ?= $(CURDIR)/.crossover
 
-.PHONY: help setup demo test lint bench lock chart clean
+.PHONY: help setup demo test lint peers bench dashboards screenshots lock chart clean
 
 help:
 	@echo "make setup   the gateway and the development tools into .venv (under a minute)"
@@ -34,8 +34,13 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Real peers that some tests need and pip does not have: Prometheus (unpacked, not installed) and a browser.
+peers:
+	@scripts/prometheus.sh
+	@scripts/chromium.sh
+
 # Two runs: everything that needs no model server in parallel, then what shares the one vLLM server.
-test: lint
+test: lint peers
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not vllm"
 	$(BIN)/pytest -m vllm
 

@@ -220,7 +220,8 @@ class _Demo:
         self._console.print()
         self._console.print(f"  base_url   [bold]{url}[/]")
         self._console.print(f"  api_key    {self._key}")
-        self._console.print(f"  admin key  {self._admin_key}   [dim]for {url.removesuffix('/v1')}/admin/decisions[/]")
+        self._console.print(f"  console    [bold]{url.removesuffix('/v1')}/console[/]")
+        self._console.print(f"  admin key  {self._admin_key}   [dim]for the console and /admin[/]")
         self._console.print("  models     tuned, base\n")
 
     # -- traffic ---------------------------------------------------------------------------------------------------

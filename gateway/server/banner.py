@@ -28,10 +28,19 @@ def banner(policy: Policy, addresses: Addresses) -> Group:
     lines = Text.assemble(
         ("Crossover is up\n", "bold green"),
         ("  API      ", "dim"), f"{addresses.api}\n",
+        ("  console  ", "dim"), f"{_console(policy, addresses)}\n",
         ("  metrics  ", "dim"), f"{addresses.metrics}\n",
     )  # fmt: skip
     notes = [Text(note, style="yellow") for note in notes_on(policy)]
     return Group(lines, table, *notes)
+
+
+def _console(policy: Policy, addresses: Addresses) -> str:
+    if not policy.console.enabled:
+        return "off (console.enabled in the policy)"
+    if not policy.auth.admin_keys:
+        return "closed: the policy has no auth.admin_keys to log in with"
+    return addresses.api.removesuffix("/v1") + "/console"
 
 
 def cost_in_words(settings: BackendSettings) -> str:

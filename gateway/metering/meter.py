@@ -175,9 +175,10 @@ class Meter:
             case _:
                 return 0
 
-    def attempt_ended(self, alias: str, attempt: Attempt, usage: Usage) -> None:
+    def attempt_ended(self, alias: str, attempt: Attempt, usage: Usage, *, asked_for: bool = True) -> None:
         """Books an attempt: `attempt.nanousd` is what `price` said. The ledger first: it has the attempt whatever the
-        series make of it.
+        series make of it. `asked_for` False: the gateway sent it by itself, so that it would not have been sent
+        elsewhere.
 
         Token counts below 0 are the caller's mistake: they are in the ledger as given, and in no counter."""
         if self._ledger is not None:
@@ -192,14 +193,14 @@ class Meter:
         self._series.attempt(backend, alias, attempt.outcome, usage, billable=_may_be_billed(attempt))
         self._count("input", backend, usage.input_tokens)
         self._count("output", backend, usage.output_tokens)
-        if attempt.outcome == "ok":
+        if attempt.outcome == "ok" and asked_for:
             self._count("answers", backend, 1)
         if attempt.nanousd is None:
             self._series.unpriced(backend, alias, usage.input_tokens + usage.output_tokens)
             self._count("unpriced", backend, usage.input_tokens + usage.output_tokens)
         elif attempt.nanousd and cost is not None:
             self._cost(backend, cost.kind, attempt.nanousd, attempt.nanousd)
-        if attempt.outcome == "ok" or usage.output_tokens:
+        if asked_for and (attempt.outcome == "ok" or usage.output_tokens):
             # What was served; an attempt that failed was served by another, and would count twice.
             ended = attempt.started_at - self._wall_offset + attempt.seconds
             self._everywhere_else.served(backend, usage.input_tokens, usage.output_tokens, ended)

@@ -106,7 +106,7 @@ class AttemptRun:
             0 if usage is MISSING and not answered else core.meter.price(self._backend, usage), self._ttft, seconds,
             request.target.generation,
         )  # fmt: skip
-        core.meter.attempt_ended(request.alias, record, usage)
+        core.meter.attempt_ended(request.alias, record, usage, asked_for=self._facts is not None)
 
     def _learn(self, seconds: float, flight: Flight) -> None:
         """What this attempt says about the next ones. Only streams tell when the first token came."""

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 import gateway
@@ -23,6 +24,9 @@ from gateway.server.observe import observers
 from gateway.server.operation import Endpoint
 from gateway.server.request import Receive, Scope, Send
 from gateway.server.warmup import Warmups
+
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""Of FastAPI's own: what this gateway exports is in `gateway.telemetry`, and the policy alone decides it."""
 
 
 class Application:
@@ -61,7 +65,7 @@ def _rest(core: Core, warmups: Warmups) -> FastAPI:
 
     app = FastAPI(
         title="Crossover", version=gateway.__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url="/openapi.json", telemetry=NO_TELEMETRY,
     )  # fmt: skip
     app.add_exception_handler(ApiError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)

@@ -94,12 +94,15 @@ def as_json(fields: Fields) -> str:
     return json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
 
 
+_USUAL = {"stream": False, "certainty": "exact", "held_seconds": 0.0, "attempts": 1}
+
+
 def as_text(fields: Fields, *, colour: bool) -> str:
-    """`key=value`, nothing for what is unknown; values that are not plain words are quoted as in JSON. A traceback goes
-    below, line by line."""
+    """`key=value`, nothing for what is unknown or as usual; values that are not plain words are quoted as in JSON. A
+    traceback goes below, line by line."""
     parts = [str(fields["at"])[11:], _coloured(fields["level"], fields["level"].upper(), colour)]
     for name, value in fields.items():
-        if value is None or name in ("at", "level", "event", "traceback"):
+        if value is None or value == _USUAL.get(name) or name in ("at", "level", "event", "traceback"):
             continue
         key = f"{_DIM}{name}={_RESET}" if colour else f"{name}="
         shown = _shown(value)
@@ -146,9 +149,11 @@ class Log:
         self._waiting.put(line)
 
     def put_now(self, line: Line) -> None:
-        """Written at once, for what is rare and may be the last thing said."""
+        """Written at once, for what is rare and may be the last thing said: also after `close`."""
         self._waiting.put(line)
         self._wake.set()
+        if not self._thread.is_alive():
+            self._write_waiting()
 
     def close(self, timeout_seconds: float = _LAST_LINES_SECONDS) -> None:
         """Writes what waits, for so long at most."""

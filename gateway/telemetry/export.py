@@ -26,6 +26,7 @@ TRACES_AT_ONCE = 32
 """A batch holds Python's lock for a few milliseconds; one of hundreds would be felt in every stream."""
 TIMEOUT_SECONDS = 5.0
 FLUSH_SECONDS = 3.0
+_END_SECONDS = 0.2
 SAID_SECONDS = 60.0
 """An unreachable collector is mentioned this often."""
 
@@ -63,15 +64,16 @@ class Telemetry:
         self._thread.start()
 
     def close(self, timeout_seconds: float = FLUSH_SECONDS) -> None:
-        """Sends what waits, and the last metrics; gives up after so long. Blocks."""
+        """Sends what waits, and the last metrics; gives up after so long. Blocks. A collector that was not reached
+        lately is not waited for."""
         self._closing.set()
-        self._thread.join(timeout_seconds)
+        if self._troubles.reached:
+            self._thread.join(timeout_seconds)
         self._spans.shutdown()  # type: ignore[no-untyped-call]  # ends a retry that is waiting
         self._metrics.shutdown()
-        if self._thread.is_alive():
-            log.warning(
-                "telemetry: the last of it did not reach the collector within %g s, and is lost", timeout_seconds
-            )
+        self._thread.join(_END_SECONDS)
+        if self._thread.is_alive() or not self._troubles.reached:
+            log.warning("telemetry: the last of it did not reach the collector, and is lost")
 
     def _run(self) -> None:
         next_metrics = self._clock()
@@ -80,9 +82,10 @@ class Telemetry:
             if self._settings.metrics and self._clock() >= next_metrics:
                 next_metrics = self._clock() + self._settings.export_seconds
                 self._send_metrics()
-        self._send_spans()
-        if self._settings.metrics:
-            self._send_metrics()
+        if self._troubles.reached:
+            self._send_spans()
+            if self._settings.metrics:
+                self._send_metrics()
 
     def _send_spans(self) -> None:
         """All that wait; after a failure the rest waits for the next look."""
@@ -120,6 +123,10 @@ class _Troubles:
         """None: it is reached."""
         self._full_at = -SAID_SECONDS
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # it says every try
+
+    @property
+    def reached(self) -> bool:
+        return self._said_at is None
 
     def note(self, sent: bool, lost: int) -> None:
         self._lost += lost

@@ -59,7 +59,7 @@ class RegistryReader:
         self._started_ns = started_ns
 
     def read(self, now_ns: int) -> MetricsData:
-        families = (family for family in self._registry.collect() if family.name.startswith(PREFIX))
+        families = (f for f in self._registry.collect() if f.name.startswith(PREFIX) and f.samples)
         metrics = [metric for family in families for metric in self._metrics(family, now_ns)]
         scoped = ScopeMetrics(self._scope, metrics, "")
         return MetricsData([ResourceMetrics(self._resource, [scoped], "")])

@@ -3,16 +3,18 @@ break the line; and a log that nobody reads stops nothing."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 import pty
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
 
 import httpx
-import openai
 import pytest
 
 from gateway.backends.usage import Certainty
@@ -34,14 +36,34 @@ from gateway.telemetry.request_end import RequestEnd
 from tests.gateway_process import API_KEY, GatewayProcess
 from tests.scripted_peer import Connection, answer, scripted_peer
 from tests.server.fleets import one, two
+from tests.server.in_process import Running, gateway_in_process
 
 Start = Callable[..., GatewayProcess]
+StartHere = Callable[..., AbstractAsyncContextManager["Here"]]
 SECRET_WORDS = "the-prompt-nobody-else-should-read"
 MESSAGES: Any = [{"role": "user", "content": SECRET_WORDS}]
 
 
-def client(gateway: GatewayProcess, key: str = API_KEY) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=gateway.url, api_key=key, max_retries=0)
+async def ask(root: str, key: str = API_KEY, *, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    body = {"model": "tuned", "messages": MESSAGES, **fields}
+    sent = {"authorization": f"Bearer {key}", **(headers or {})}
+    async with httpx.AsyncClient(timeout=20) as http:
+        return await http.post(f"{root}/v1/chat/completions", json=body, headers=sent)
+
+
+class Here(NamedTuple):
+    running: Running
+    file: Path
+
+    @property
+    def root(self) -> str:
+        return self.running.root
+
+    async def requests(self, count: int) -> list[dict[str, Any]]:
+        """The lines of so many requests, once they are written."""
+        while len(lines := self.file.read_text().splitlines()) < count:
+            await asyncio.sleep(0.02)
+        return [json.loads(line) for line in lines]
 
 
 def lines(gateway: GatewayProcess) -> list[dict[str, Any]]:
@@ -52,6 +74,26 @@ def lines(gateway: GatewayProcess) -> list[dict[str, Any]]:
 
 def requests(gateway: GatewayProcess) -> list[dict[str, Any]]:
     return [line for line in lines(gateway) if line["event"] == "request"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StartHere:
+    """A gateway in this loop with a log of its own."""
+
+    @asynccontextmanager
+    async def start(**policy: Any) -> AsyncIterator[Here]:
+        async with gateway_in_process(policy, tmp_path, monkeypatch) as running:
+            settings = running.core.policy.log
+            kinds = {name: backend.cost.kind for name, backend in running.core.settings.items() if backend.cost}
+            log_file = tmp_path / "log"
+            with log_file.open("w") as stream:
+                log = Log(stream, lambda line: as_json(fields_of(line, kinds)), prompts=settings.prompts)
+                running.core.request_log = log
+                yield Here(running, log_file)
+                running.core.request_log = None
+                log.close()
+
+    return start
 
 
 def attempt(backend: str, nanousd: int | None, certainty: Certainty = "exact") -> Attempt:
@@ -72,8 +114,7 @@ def end(*attempts: Attempt, prompt: bytes | None = None, alias: str = "tuned") -
 async def test_a_request_leaves_one_line_with_what_became_of_it(start_gateway: Start) -> None:
     async with scripted_peer(answer("a b c")) as peer:
         gateway = start_gateway(**one(peer.url))
-        async for _ in await client(gateway).chat.completions.create(model="tuned", messages=MESSAGES, stream=True):
-            pass
+        assert (await ask(gateway.root, stream=True)).is_success
         (line,) = requests(gateway)
     told = {name: line[name] for name in ("key", "alias", "operation", "stream", "backend", "outcome", "status")}
     assert told == {
@@ -87,27 +128,26 @@ async def test_a_request_leaves_one_line_with_what_became_of_it(start_gateway: S
     assert line["at"].endswith("Z")
 
 
-async def test_a_line_has_the_id_the_answer_had_and_the_verdict_on_its_ceiling(start_gateway: Start) -> None:
-    async with scripted_peer() as peer:
-        gateway = start_gateway(**one(peer.url))
-        headers = {"x-crossover-max-latency-ms": "60000"}
-        raw = await client(gateway).chat.completions.with_raw_response.create(
-            model="tuned", messages=MESSAGES, extra_headers=headers
-        )
-        (line,) = requests(gateway)
-    assert line["id"] == raw.headers["x-crossover-decision"]
+async def test_a_line_has_the_id_the_answer_had_and_the_verdict_on_its_ceiling(here: StartHere) -> None:
+    async with scripted_peer() as peer, here(**one(peer.url)) as gateway:
+        answered = await ask(gateway.root, headers={"x-crossover-max-latency-ms": "60000"})
+        (line,) = await gateway.requests(1)
+    assert line["id"] == answered.headers["x-crossover-decision"]
     assert line["verdict"] == "in_time"
     assert line["ttft_seconds"] is None, "an answer that is not streamed has none"
 
 
-async def test_what_all_attempts_were_charged_is_in_the_line(start_gateway: Start) -> None:
+async def test_what_all_attempts_were_charged_is_in_the_line(here: StartHere) -> None:
     async def break_down(connection: Connection) -> None:
         connection.writer.close()
 
-    async with scripted_peer(break_down) as first, scripted_peer(answer("a b")) as second:
-        gateway = start_gateway(**two(first.url, second.url))
-        await client(gateway).chat.completions.create(model="tuned", messages=MESSAGES)
-        (line,) = requests(gateway)
+    async with (
+        scripted_peer(break_down) as first,
+        scripted_peer(answer("a b")) as second,
+        here(**two(first.url, second.url)) as gateway,
+    ):
+        assert (await ask(gateway.root)).is_success
+        (line,) = await gateway.requests(1)
     assert (line["attempts"], line["backend"], line["reason"]) == (2, "cloud", "fallback")
     assert line["cost_usd"] == pytest.approx((7 + 2) * 0.22e-6)
     assert line["cost_kind"] == "per_token"
@@ -118,25 +158,22 @@ def test_a_cost_is_unknown_as_soon_as_one_attempt_s_is() -> None:
     assert fields_of(end(attempt("cloud", 5), attempt("cloud", 7)), {})["cost_usd"] == 12e-9
 
 
-async def test_refused_at_the_door_leaves_a_line_too(start_gateway: Start) -> None:
-    async with scripted_peer() as peer:
-        gateway = start_gateway(**one(peer.url))
-        url = f"{gateway.url}/chat/completions"
-        body = {"model": "invented\nmodel", "messages": MESSAGES}
-        assert httpx.post(url, json=body, headers=gateway.headers()).status_code == 404
-        assert httpx.post(url, json=body, headers={"authorization": "Bearer not-a-key"}).status_code == 401
-        unknown, stranger = requests(gateway)
+async def test_refused_at_the_door_leaves_a_line_too(here: StartHere) -> None:
+    async with scripted_peer() as peer, here(**one(peer.url)) as gateway:
+        assert (await ask(gateway.root, model="invented\nmodel")).status_code == 404
+        assert (await ask(gateway.root, "not-a-key")).status_code == 401
+        unknown, stranger = await gateway.requests(2)
     assert (unknown["alias"], unknown["status"], unknown["outcome"]) == ("other", 404, "client_error")
     assert (unknown["key"], unknown["backend"], unknown["attempts"], unknown["cost_usd"]) == ("app", None, 0, 0.0)
     assert (stranger["key"], stranger["alias"], stranger["status"]) == (None, "other", 401)
-    assert "invented" not in gateway.log()
-    assert "not-a-key" not in gateway.log()
+    assert "invented" not in gateway.file.read_text()
+    assert "not-a-key" not in gateway.file.read_text()
 
 
 async def test_a_policy_may_want_no_lines_of_requests(start_gateway: Start) -> None:
     async with scripted_peer() as peer:
         gateway = start_gateway(**one(peer.url), log={"requests": False})
-        await client(gateway).chat.completions.create(model="tuned", messages=MESSAGES)
+        assert (await ask(gateway.root)).is_success
         assert requests(gateway) == []
 
 
@@ -146,23 +183,23 @@ async def test_a_policy_may_want_no_lines_of_requests(start_gateway: Start) -> N
 async def test_no_prompt_no_answer_and_no_key_is_in_the_log(start_gateway: Start) -> None:
     async with scripted_peer(answer("an-answer-nobody-else-should-read")) as peer:
         gateway = start_gateway(**one(peer.url, api_key="key-of-the-backend"))
-        await client(gateway).chat.completions.create(
-            model="tuned", messages=MESSAGES, extra_headers={"x-of-the-caller": "header-of-the-caller"}
-        )
+        assert (await ask(gateway.root, headers={"x-of-the-caller": "header-of-the-caller"})).is_success
         assert len(requests(gateway)) == 1
     for secret in (SECRET_WORDS, "an-answer", API_KEY, "key-of-the-backend", "header-of-the-caller"):
         assert secret not in gateway.log()
 
 
-async def test_a_policy_may_want_the_start_of_prompts_but_never_answers(start_gateway: Start) -> None:
-    async with scripted_peer(answer("an-answer-nobody-else-should-read")) as peer:
-        gateway = start_gateway(**one(peer.url), log={"prompts": True})
-        long: Any = [{"role": "user", "content": SECRET_WORDS + "x" * 50_000}]
-        await client(gateway).chat.completions.create(model="tuned", messages=long)
-        (line,) = requests(gateway)
+async def test_a_policy_may_want_the_start_of_prompts_but_never_answers(here: StartHere) -> None:
+    long = [{"role": "user", "content": SECRET_WORDS + "x" * 9000}]
+    async with (
+        scripted_peer(answer("an-answer-nobody-else-should-read")) as peer,
+        here(**one(peer.url), log={"prompts": True}) as gateway,
+    ):
+        assert (await ask(gateway.root, messages=long)).is_success
+        (line,) = await gateway.requests(1)
     assert SECRET_WORDS in line["prompt"]
     assert len(line["prompt"]) == PROMPT_CHARACTERS
-    assert "an-answer" not in gateway.log()
+    assert "an-answer" not in gateway.file.read_text()
 
 
 NASTY = 'one\ntwo\r\x1b[31mred\x9b1m\u2028\u202e"quoted" \udc80 {"event":"request"}'
@@ -226,8 +263,8 @@ def test_no_color_is_respected(logged: Callable[[Log], Log], monkeypatch: pytest
     monkeypatch.setenv("NO_COLOR", "1")
     shown = on_a_terminal(LogSettings(), logged)
     assert "\x1b" not in shown
-    assert " INFO id=op key=app alias=tuned operation=chat stream=false backend=cloud " in shown
-    assert " cost_usd=0.00000198 cost_kind=per_token seconds=0.5 held_seconds=0 attempts=1" in shown
+    assert " INFO id=op key=app alias=tuned operation=chat backend=cloud reason=only_choice outcome=ok " in shown
+    assert " cost_usd=0.00000198 cost_kind=per_token seconds=0.5\r\n" in shown
 
 
 def test_a_policy_can_ask_for_json_on_a_terminal(logged: Callable[[Log], Log]) -> None:
@@ -243,7 +280,9 @@ def test_what_the_program_says_has_the_same_form(logged: Callable[[Log], Log], t
             logging.getLogger("gateway.somewhere").exception("went %s", "wrong")
         logging.getLogger("gateway.somewhere").info("too small to mention")
         log.close()
-        (line,) = [json.loads(text) for text in (tmp_path / "log").read_text().splitlines()]
+        logging.getLogger("gateway.somewhere").warning("after its end")
+        line, last = [json.loads(text) for text in (tmp_path / "log").read_text().splitlines()]
+    assert last["message"] == "after its end"
     assert (line["event"], line["level"], line["logger"], line["message"]) == (
         "log", "error", "gateway.somewhere", "went wrong",
     )  # fmt: skip

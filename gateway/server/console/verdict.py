@@ -58,10 +58,8 @@ def verdict(standing: Standing | None) -> Sentence:
 def _compared(ratio: float) -> str:
     if 0.995 <= ratio < 1.005:
         return "as dear as"
-    if ratio < 0.1:
-        return f"{1 / ratio:.0f} times cheaper than"
     if ratio < 1:
-        return f"{1 - ratio:.0%} cheaper than"
+        return f"{1 - ratio:.{1 if ratio < 0.01 else 0}%} cheaper than"
     if ratio < 2:
         return f"{ratio - 1:.0%} dearer than"
     return f"{ratio:.{0 if ratio >= 10 else 1}f} times as dear as"

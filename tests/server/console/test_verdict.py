@@ -17,7 +17,8 @@ AT = Standing(
     ("box_usd", "sentence", "tone"),
     [
         (0.62, "The box is 38% cheaper than cmi at this load.", "good"),
-        (0.04, "The box is 25 times cheaper than cmi at this load.", "good"),
+        (0.04, "The box is 96% cheaper than cmi at this load.", "good"),
+        (0.004, "The box is 99.6% cheaper than cmi at this load.", "good"),
         (1.001, "The box is as dear as cmi at this load.", "neutral"),
         (1.4, "The box is 40% dearer than cmi at this load.", "bad"),
         (3.25, "The box is 3.2 times as dear as cmi at this load.", "bad"),

@@ -82,12 +82,14 @@ def _mount() -> None:
     from gateway.sandbox.bedrock.cli import app as bedrock
     from gateway.sandbox.generator.cli import app as generator
     from gateway.sandbox.vllm.cli import app as vllm
+    from gateway.statement.cli import report
 
     app.command()(demo)
     app.command()(economics)
     app.command()(replay)
     app.command()(plan)
     app.command()(explain)
+    app.command()(report)
     app.add_typer(bench, name="bench")
     app.add_typer(policy, name="policy")
     sandbox.add_typer(bedrock, name="bedrock")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gateway.replay.panel import Panel, cube_root, dollars, logarithmic
 from gateway.report import svg
 from gateway.report.labels import Rect, along, beside, text_width, wrap
+from gateway.report.panel import Panel, cube_root, dollars, logarithmic
 
 PLOT_HEIGHT = 330.0
 TITLE = "What each policy costs, and how often it is late or wrong (simulated)"

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from gateway.replay.panel import Panel, dollars, linear, round_up
 from gateway.replay.timeline import Floats, Timeline
 from gateway.report import svg
 from gateway.report.labels import Point, Rect, text_width, wrap
+from gateway.report.panel import Panel, dollars, linear, round_up
 
 HEIGHTS = {"load": 130.0, "windows": 60.0, "spend": 120.0, "bad": 90.0}
 """Of each panel, in SVG units."""

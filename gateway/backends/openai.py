@@ -102,7 +102,8 @@ class OpenAIBackend:
             request.wire.sent(self._clock())
             return await self._session.post(
                 self._urls[request.operation], data=_outgoing_body(request),
-                headers={**self._headers, "x-request-id": request.request_id, **request.trace_headers}, allow_redirects=False,
+                headers={**self._headers, "x-request-id": request.request_id, **request.trace_headers},
+                allow_redirects=False,
             )  # fmt: skip
         except aiohttp.ClientError as error:
             if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):

@@ -49,11 +49,22 @@ class _Children(dict[tuple[str, ...], _Metric]):
         return child
 
 
+def _with(bounds: tuple[float, ...], ceilings: Mapping[str, Iterable[float]], quantity: str) -> tuple[float, ...]:
+    """A ceiling is a bound too: only then is the share in time exact, and no quantile guessed across it."""
+    return tuple(sorted({*bounds, *ceilings.get(quantity, ())}))
+
+
 class Series:
-    """All series of one gateway, in a registry of its own. `models`, `kinds`: aliases and cost kind by backend."""
+    """All series of one gateway, in a registry of its own. `models`, `kinds`: aliases and cost kind by backend.
+    `ceilings`: seconds that are the latest in time, by quantity (ttft, time_per_token, latency)."""
 
     def __init__(
-        self, models: Mapping[str, Iterable[str]], kinds: Mapping[str, str], version: str, policy: str
+        self,
+        models: Mapping[str, Iterable[str]],
+        kinds: Mapping[str, str],
+        version: str,
+        policy: str,
+        ceilings: Mapping[str, Iterable[float]] = {},
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
@@ -168,15 +179,15 @@ class Series:
         )  # fmt: skip
         self._ttft = histogram(
             "time_to_first_token_seconds", "From sending to the first bytes of the answer.", ["backend", "model"],
-            TTFT_BUCKETS, pairs,
+            _with(TTFT_BUCKETS, ceilings, "ttft"), pairs,
         )  # fmt: skip
         self._per_token = histogram(
             "time_per_output_token_seconds", "Streams: (last token - first token) / (tokens - 1).",
-            ["backend", "model"], TOKEN_BUCKETS, pairs,
+            ["backend", "model"], _with(TOKEN_BUCKETS, ceilings, "time_per_token"), pairs,
         )  # fmt: skip
         self._duration = histogram(
             "request_duration_seconds", "From the request's arrival to the end of its answer.", ["backend", "model"],
-            DURATION_BUCKETS, pairs,
+            _with(DURATION_BUCKETS, ceilings, "latency"), pairs,
         )  # fmt: skip
         self._overhead = Histogram(
             "crossover_overhead_seconds", "The gateway's own time before it sends a request on.",

@@ -1,4 +1,4 @@
-"""A rectangle with axes to draw in: where a value falls, its grid and tick labels. Shared by charts with time or log axes."""
+"""A rectangle with axes to draw in: where a value falls, its grid and tick labels."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from gateway.routing.tracker import Tracker
 from gateway.server.auth import Doors
 from gateway.server.crossings import show_crossovers
 from gateway.server.decisions import Decisions
-from gateway.server.described import describe
+from gateway.server.described import ceilings, describe
 from gateway.server.fleet import Fleet
 from gateway.server.holding import Holds
 from gateway.server.request_log import Log
@@ -57,6 +57,7 @@ class Core:
             {name: cost.kind for name, cost in costs.items() if cost is not None},
             gateway.__version__,
             policy.fingerprint(),
+            ceilings(policy),
         )
         ledger = policy.ledger
         self.ledger = None if ledger.path is None else Ledger(ledger.path, ledger.flush_seconds)

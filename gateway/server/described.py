@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gateway.economics.money import NANO
 from gateway.economics.prices import AmortizedCost, CostModel, PerTokenCost, ProvisionedCost, WindowCost
@@ -22,7 +22,8 @@ def describe(series: Series, policy: Policy, serving: Mapping[str, BackendSettin
         series.capacity.labels(name).set(SpeedModel.of(backend.speed).max_tokens_per_second)
         _describe_cost(series, name, cost)
     for alias, settings in policy.aliases.items():
-        _describe_ceilings(series, alias, settings)
+        for quantity, seconds in _ceilings(settings):
+            series.ceiling.labels(alias, quantity).set(seconds)
         for target in settings.served_by:
             series.adapter.labels(target.backend, alias, target.generation or "").set(1)
 
@@ -44,12 +45,21 @@ def _describe_cost(series: Series, name: str, cost: CostModel | None) -> None:
                     series.token_price.labels(name, token_type).set(float(price / NANO))
 
 
-def _describe_ceilings(series: Series, alias: str, settings: AliasSettings) -> None:
-    ceiling = settings.ceiling
+def ceilings(policy: Policy) -> dict[str, list[float]]:
+    """Of all aliases, in seconds, by quantity."""
+    found: dict[str, list[float]] = {}
+    for settings in policy.aliases.values():
+        for quantity, seconds in _ceilings(settings):
+            found.setdefault(quantity, []).append(seconds)
+    return found
+
+
+def _ceilings(alias: AliasSettings) -> Iterator[tuple[str, float]]:
+    ceiling = alias.ceiling
     for quantity, seconds in (
         ("ttft", ceiling.ttft_seconds),
         ("time_per_token", ceiling.seconds_per_output_token),
         ("latency", ceiling.latency_seconds),
     ):
         if seconds is not None:
-            series.ceiling.labels(alias, quantity).set(seconds)
+            yield quantity, seconds

@@ -1,0 +1,1 @@
+"""Crossover's Grafana dashboards: the program that writes them, and what draws pictures of them."""

@@ -226,6 +226,7 @@ class Meter:
     def tick(self, now: float) -> None:
         """Accrues up to `now`. Called about once a second, and once at the end."""
         elapsed, self._ticked_at = now - self._ticked_at, now
+        self._series.ran(max(0.0, elapsed))
         for backend in self._costs:
             busy_seconds = self._busy.due(backend, now)
             self._series.busy(backend, busy_seconds)

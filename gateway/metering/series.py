@@ -273,6 +273,11 @@ class Series:
             "crossover_loop_lag_seconds", "How late the event loop's clock ticks: worst of the last second.",
             registry=registry,
         )  # fmt: skip
+        self._running_seconds = Counter(
+            "crossover_running_seconds_total",
+            "Seconds that this gateway has been running, as they were booked: with it, averages are over that time.",
+            registry=registry,
+        )  # fmt: skip
         self._ledger: tuple[Gauge, Counter] | None = None
         self._lost = 0
         ProcessCollector(registry=registry)
@@ -313,6 +318,9 @@ class Series:
             raise ValueError(f"cost of {backend} would fall by {-amount} n$")
         self._cost[backend, kind].inc(usd(amount))
         self._busy_cost[(backend,)].inc(usd(busy))
+
+    def ran(self, seconds: float) -> None:
+        self._running_seconds.inc(seconds)
 
     def busy(self, backend: str, seconds: float) -> None:
         self._busy_seconds[(backend,)].inc(seconds)

@@ -30,6 +30,7 @@ async def correct_copies(core: Core, backend: str, counter: Counter) -> None:
     """One look. Nothing is asked, and nothing paid for the asking, while no copy is believed up."""
     window = core.meter.window_view(backend, core.clock())
     if window is None or not window.copies:
+        core.series.copies_elsewhere.labels(backend).set(0)  # what was counted last is old
         return
     counted = await asyncio.to_thread(counter.count)
     if counted is None:

@@ -44,6 +44,7 @@ def serve(policy: Policy, announce: Callable[[Addresses], None]) -> None:
 
 
 def _serve(policy: Policy, announce: Callable[[Addresses], None], log: Log) -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
     listener = _listen(policy.server.host, policy.server.port)
     core = Core(policy)
     core.request_log = log if policy.log.requests else None
@@ -95,6 +96,11 @@ class _Server(uvicorn.Server):
         if self.started:
             _settle_memory()
             self._announce()
+
+
+SWITCH_SECONDS = 0.001
+"""How long another thread (the metrics page, the ledger, the log) may keep the interpreter while the event loop waits.
+At Python's 5 ms, 25 scrapes a second made the loop 11 to 23 ms late in the median; at 1 ms, under 2 ms."""
 
 
 def _settle_memory() -> None:

@@ -65,6 +65,10 @@ async def _picture(
     await page.goto(f"{root}/console/login")
     await page.fill("#key", key)
     await page.keyboard.press("Enter")
+    refused = page.get_by_role("alert")
+    await expect(refused.or_(page.locator("#link-state"))).to_be_visible()
+    if await refused.count():
+        raise AssertionError(await refused.inner_text())
     await expect(page.locator("#link-state")).to_have_attribute("data-link", "live")
     await asyncio.sleep(SETTLE_SECONDS)
     if before is not None:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from gateway.economics.money import usd
 from gateway.metering.totals import LONG_SECONDS
-from gateway.server.console.paths import Now, usd_per_1m
+from gateway.server.console.paths import Now, cost_per_1m, usd_per_1m
 from gateway.server.core import Core
 
 Span: TypeAlias = Literal["15m", "24h"]
@@ -29,7 +29,7 @@ def history(core: Core, span: Span) -> dict[str, Any]:
         "at": [core.meter.wall(at) for at, _ in moments],
         "series": {
             name: {
-                "usd_per_1m": [usd_per_1m(change["cost", name], change["output", name]) for _, change in moments],
+                "usd_per_1m": [cost_per_1m(change, name) for _, change in moments],
                 "output_tokens_per_second": [change["output", name] / change.seconds for _, change in moments],
             }
             for name in now.paths

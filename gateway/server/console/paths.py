@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from gateway.economics.crossover import Crossover
 from gateway.economics.money import usd
@@ -12,7 +12,7 @@ from gateway.economics.serving import average_cost
 from gateway.metering.totals import Change
 from gateway.server.console.verdict import Sentence, Standing, verdict
 from gateway.server.core import Core
-from gateway.server.crossings import MIX_SECONDS, live_crossovers, mix_of, usd_per_1m_at_full
+from gateway.server.crossings import live_crossovers, mix_of, usd_per_1m_at_full
 
 TRAILING_SECONDS = 300.0
 """Figures of now are over five minutes: dollars per token over less are noise."""
@@ -26,9 +26,8 @@ class Now:
         self.at = core.clock()
         self.paths = {path.name: path for path in core.paths}
         self.lately = core.meter.totals.over(TRAILING_SECONDS)
-        self.mix = core.meter.totals.over(MIX_SECONDS)
         self.capacity = {name: tracker.capacity for name, tracker in core.fleet.trackers.items()}
-        self.crossovers = live_crossovers(core.paths, self.capacity, self.mix)
+        self.crossovers = live_crossovers(core.paths, self.capacity, core.meter.totals)
 
     @property
     def boxes(self) -> list[Path]:
@@ -47,6 +46,11 @@ def usd_per_1m(nanousd: int, output_tokens: int) -> float | None:
     return usd(nanousd) / output_tokens * 1e6 if output_tokens else None
 
 
+def cost_per_1m(change: Change, name: str, what: Literal["cost", "busy"] = "cost") -> float | None:
+    """Of what a backend served. None also where some of it has no known price: what is left would be too low."""
+    return None if change["unpriced", name] else usd_per_1m(change[what, name], change["output", name])
+
+
 def path_rows(now: Now) -> list[dict[str, Any]]:
     return [_path(now, path) for path in now.paths.values()]
 
@@ -61,8 +65,8 @@ def _path(now: Now, path: Path) -> dict[str, Any]:
         "custom_weights": path.custom_weights,
         "curve": _curve(now, path),
         "usd_per_1m": {
-            "reservation": usd_per_1m(lately["cost", name], lately["output", name]),
-            "usage": usd_per_1m(lately["busy", name], lately["output", name]),
+            "reservation": cost_per_1m(lately, name),
+            "usage": cost_per_1m(lately, name, "busy"),
         },
         "output_tokens_per_second": lately["output", name] / lately.seconds if lately.seconds else 0.0,
         "cost_usd_since_start": usd(totals["cost", name]),
@@ -79,7 +83,7 @@ def _curve(now: Now, path: Path) -> dict[str, Any]:
     if isinstance(path.cost, AmortizedCost):
         full = usd_per_1m_at_full(path, now.capacity[path.name])
         return {"usd_per_1m": float(full), "divided_by": "utilization"}
-    mix = mix_of(now.mix, now.boxes[0].name if now.boxes else path.name)
+    mix = mix_of(now.core.meter.totals, now.boxes[0].name if now.boxes else path.name)
     average = average_cost(path, "single", mix)
     price = average.usd_per_1m_tokens
     return {"usd_per_1m": None if price is None else float(price), "divided_by": average.divided_by}
@@ -97,8 +101,8 @@ def _box(now: Now, box: Path) -> dict[str, Any]:
         "utilization": now.utilization(name),
         "capacity_tokens_per_second": now.capacity[name],
         "usd_per_1m_at_full": float(usd_per_1m_at_full(box, now.capacity[name])),
-        "usd_per_1m": usd_per_1m(lately["cost", name], lately["output", name]),
-        "usd_per_1m_usage": usd_per_1m(lately["busy", name], lately["output", name]),
+        "usd_per_1m": cost_per_1m(lately, name),
+        "usd_per_1m_usage": cost_per_1m(lately, name, "busy"),
         "crossovers": [
             {
                 "against": one.against,

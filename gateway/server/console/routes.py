@@ -14,10 +14,10 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 
 from gateway.server.console.files import File, read_files, with_message
+from gateway.server.console.history import history
 from gateway.server.console.origin import from_own_page
 from gateway.server.console.replay_report import ReplayReport
 from gateway.server.console.sessions import LONGEST_SECONDS, Sessions, WrongKeys
-from gateway.server.console.history import history
 from gateway.server.console.state import state
 from gateway.server.console.stream import MOST_LISTENERS, EventStream, Stream
 from gateway.server.core import Core
@@ -187,14 +187,10 @@ def console_routes(core: Core) -> APIRouter:
 
     @routes.get("/api/replay")
     async def replay(request: Request) -> Response:
+        """204 without a report (console.replay_report): that is no error, which a browser would write to its log."""
         owner(request)
         body = await asyncio.to_thread(report.read)
-        if body is None:
-            raise ApiError(
-                404, "There is no replay report: `crossover replay --json` writes one, and console.replay_report in "
-                "the policy names it.", code="no_replay_report",
-            )  # fmt: skip
-        return _json(body)
+        return Response(None, 204) if body is None else _json(body)
 
     return routes
 

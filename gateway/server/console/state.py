@@ -44,8 +44,14 @@ def _tiles(now: Now) -> dict[str, Any]:
     found = None if box is None else rival(now, box)
     hour, minute = totals.over(3600.0), totals.over(60.0)
     spent = sum(totals["cost", name] for name in now.paths)
-    saved = [
-        {"against": name, "usd": usd(totals["alone", name] - spent), "simulated": path.simulated}
+    # What was spent is not known where some of it has no price: then no saving is, either.
+    unknown = any(totals["unpriced", name] for name in now.paths)
+    saved: list[dict[str, Any]] = [
+        {
+            "against": name,
+            "usd": None if unknown else usd(totals["alone", name] - spent),
+            "simulated": path.simulated,
+        }
         for name, path in now.paths.items()
         if not isinstance(path.cost, AmortizedCost) and core.meter.prices_everything(name)
     ]

@@ -1,7 +1,7 @@
 """One state of the gateway a second, made once and sent to every console that listens; nothing is made when none does.
 
-A listener gets whole states, not changes: one that is slow skips some, and one that takes nothing for `STALL_SECONDS` is
-let go. The stream ends when the gateway is shutting down, and a listener's own part when its session ends.
+A listener gets whole states, not changes: one that is slow skips some, and one that takes nothing for `STALL_SECONDS`
+is let go. The stream ends when the gateway is shutting down, and a listener's own part when its session ends.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Listener:
 
 
 class Stream:
-    """`make`: the state as JSON, called on the event loop at most once a tick; `ending`: the gateway is shutting down."""
+    """`make`: the state as JSON, called on the event loop, at most once a tick. `ending`: the gateway is shutting
+    down."""
 
     def __init__(
         self, make: Callable[[], bytes], ending: Callable[[], bool], *, most: int = MOST_LISTENERS,

@@ -54,9 +54,10 @@ async def test_money_and_tokens_equal_the_series_and_the_ledger(start_gateway: C
     # What the box and the unpriced backend served has the list price of `base`, on top of what that one did cost.
     tokens = sum(path["input_tokens"] + path["output_tokens"] for path in paths.values())
     assert gateway.metric('crossover_single_path_cost_usd_total{path="base"}') == pytest.approx(tokens * 0.22e-6)
-    saved = {row["against"]: row["usd"] for row in state["tiles"]["saved"]}
-    spent = state["tiles"]["spent_usd"]["since_start"]
-    assert saved["base"] == pytest.approx(tokens * 0.22e-6 - spent)
+    # Some of it has no price: then there is no $ per token of that path, and nothing is said to be saved.
+    assert paths["unpriced"]["usd_per_1m"] == {"reservation": None, "usage": None}
+    assert booked["unpriced"]["usd_per_1m_output_tokens"] is None
+    assert {row["against"]: row["usd"] for row in state["tiles"]["saved"]} == {"base": None}
 
 
 async def test_the_live_point_lies_on_the_boxs_own_curve(start_gateway: Callable[..., GatewayProcess]) -> None:
@@ -70,6 +71,10 @@ async def test_the_live_point_lies_on_the_boxs_own_curve(start_gateway: Callable
                 await client.chat.completions.create(model="tuned", messages=[{"role": "user", "content": "hi"}])
         await asyncio.sleep(1.2)
         state = await state_of(gateway)
+    tokens = sum(path["input_tokens"] + path["output_tokens"] for path in state["paths"])
+    spent = state["tiles"]["spent_usd"]["since_start"]
+    saved = {row["against"]: row["usd"] for row in state["tiles"]["saved"]}
+    assert saved["base"] == pytest.approx(tokens * 0.22e-6 - spent)
     (at,) = state["boxes"]
     assert 0 < at["utilization"] < 1
     assert at["usd_per_1m"] == pytest.approx(at["usd_per_1m_at_full"] / at["utilization"], rel=1e-3)

@@ -3,7 +3,7 @@
 import { showAdapters } from "./adapters.js";
 import { showBackends } from "./backends.js";
 import { showBooks } from "./books.js";
-import { Connection, LOGIN, fetched } from "./connection.js";
+import { Connection, fetched, leave } from "./connection.js";
 import { CrossoverChart } from "./crossover_chart.js";
 import { DecisionList } from "./decisions.js";
 import { Explained } from "./explained.js";
@@ -32,26 +32,36 @@ const tabs = new Tabs((name) => {
   if (name === "replay") loadReplay();
 });
 
-function onState(state) {
+const PARTS = [
+  showVerdict,
+  (state) => showTiles($("tiles"), state),
+  (state) => crossover.update(state),
+  (state) => time.update(state),
+  (state) => showBackends($("backends"), state),
+  (state) => showBooks($("books"), $("books-note"), state),
+  (state) => showAdapters($("adapters"), state),
+  (state) => latest.update(state.decisions),
+  (state) => decisions.update(state.decisions),
+  showFooter,
+];
+
+/** A state from the gateway, to every part of the page. */
+export function onState(state) {
   lastAt = Date.now();
   if (run !== state.run) {
     if (run !== null) startAnew();
     run = state.run;
     palette.learn(state.paths);
-    time.load();
     loadReplay();
   }
   palette.learn(state.paths);
-  showVerdict(state);
-  showTiles($("tiles"), state);
-  crossover.update(state);
-  time.update(state);
-  showBackends($("backends"), state);
-  showBooks($("books"), $("books-note"), state);
-  showAdapters($("adapters"), state);
-  latest.update(state.decisions, state.at);
-  decisions.update(state.decisions, state.at);
-  showFooter(state);
+  for (const part of PARTS) {
+    try {
+      part(state);
+    } catch (error) {
+      reportError(error); // one part that fails leaves the others right
+    }
+  }
 }
 
 /** Another run: what the last one left on the page is not of this one. */
@@ -65,23 +75,25 @@ function startAnew() {
 }
 
 async function loadReplay() {
-  let report = null;
+  let report;
   try {
     report = await fetched("/console/api/replay");
-  } catch (error) {
-    if (error.status !== 404) return;
+  } catch {
+    return; // what is shown stays
   }
   if (report !== null) showReplay($("replay"), report);
   tabs.allow("replay", report !== null);
 }
 
 function showFooter(state) {
-  const covered = state.covered_seconds < state.window_seconds ? `, ${format.duration(state.covered_seconds)} so far` : "";
+  const covered =
+    state.covered_seconds < state.window_seconds ? `, ${format.duration(state.covered_seconds)} so far` : "";
   setText(
     $("bottom"),
     `Crossover ${state.version} · policy ${state.policy_hash.slice(0, 12)} · running since ${format.moment(state.started_at)} · ` +
       `“now” is the last ${format.duration(state.window_seconds)}${covered} · ` +
-      `event loop late by at most ${format.seconds(state.tiles.loop_lag_seconds)}`,
+      `event loop late by at most ${format.seconds(state.tiles.loop_lag_seconds)}` +
+      (palette.anySimulated() ? " · † simulated" : ""),
   );
 }
 
@@ -103,7 +115,8 @@ const connection = new Connection(onState, (news) => {
   showLink();
 });
 
-const SUN = "M12 4V2m0 20v-2m8-8h2M2 12h2m13.7-5.700 1.400-1.400M4.900 19.100l1.400-1.400m0-11.400L4.900 4.900m14.200 14.200-1.400-1.400";
+const SUN =
+  "M12 4V2m0 20v-2m8-8h2M2 12h2m13.7-5.700 1.400-1.400M4.900 19.100l1.400-1.400m0-11.400L4.900 4.900m14.200 14.200-1.400-1.400";
 const MOON = "M20 14.500A8.500 8.500 0 0 1 9.500 4a8.500 8.500 0 1 0 10.500 10.500Z";
 
 function showTheme() {
@@ -120,8 +133,9 @@ document.addEventListener("themechange", () => {
   time.redraw();
 });
 $("logout").addEventListener("click", async () => {
+  connection.end();
   await fetch("/console/logout", { method: "POST" });
-  location.assign(LOGIN);
+  leave();
 });
 $("banner-now").addEventListener("click", () => connection.now());
 $("all-decisions").addEventListener("click", () => {
@@ -132,4 +146,5 @@ $("all-decisions").addEventListener("click", () => {
 showTheme();
 tabs.start();
 connection.open();
+connection.restWhileHidden();
 setInterval(showLink, 1000);

@@ -48,10 +48,14 @@ export function dollarTicks(low, high) {
   return ticks;
 }
 
+export function dollarTick(value) {
+  return value >= 1 ? `$${value.toLocaleString("en-US")}` : `$${Number(value.toPrecision(3))}`;
+}
+
 /** Sizes of a drawing `width` pixels wide. Narrow: labels stand on the lines, else right of them. */
 export function layout(width) {
   const narrow = width < 560;
-  const height = narrow ? 320 : 400;
+  const height = narrow ? 320 : 420;
   const left = narrow ? 42 : 52;
   const right = narrow ? 10 : 164;
   return { width, height, narrow, left, right: width - right, top: 14, bottom: height - 46 };

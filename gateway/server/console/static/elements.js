@@ -55,13 +55,24 @@ export function keyed(container, items, key, make) {
 
 /** A table whose cells are texts, or {text, class, title, hue, node}. `columns`: {title, number, wide}. */
 export function makeTable(columns, caption) {
-  const head = columns.map((column) => h("th", { scope: "col", class: classes(column), title: column.about }, column.title));
+  const head = columns.map((column) =>
+    h("th", { scope: "col", class: classes(column), title: column.about }, column.title),
+  );
   const body = h("tbody");
-  const table = h("table", null, caption ? h("caption", { class: "visually-hidden" }, caption) : null, h("thead", null, h("tr", null, ...head)), body);
+  const table = h(
+    "table",
+    null,
+    caption ? h("caption", { class: "visually-hidden" }, caption) : null,
+    h("thead", null, h("tr", null, ...head)),
+    body,
+  );
   const row = () => {
     const cells = columns.map((column, index) => {
       const inner = h("span");
-      return { inner, cell: h(index === 0 ? "th" : "td", { scope: index === 0 ? "row" : null, class: classes(column) }, inner) };
+      return {
+        inner,
+        cell: h(index === 0 ? "th" : "td", { scope: index === 0 ? "row" : null, class: classes(column) }, inner),
+      };
     });
     const element = h("tr", null, ...cells.map((one) => one.cell));
     const update = (item) => item.cells.forEach((value, index) => fill(cells[index].inner, value));
@@ -71,7 +82,9 @@ export function makeTable(columns, caption) {
 }
 
 function classes(column) {
-  return [column.number ? "number" : "", column.wide ? "wide" : ""].join(" ").trim() || null;
+  return (
+    [column.number ? "number" : "", column.nowrap ? "nowrap" : "", column.wide ? "wide" : ""].join(" ").trim() || null
+  );
 }
 
 function fill(element, value) {

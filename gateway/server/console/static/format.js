@@ -47,9 +47,9 @@ export function percent(ratio) {
 /** A share where the last hundredths matter: 98.96%. */
 export function share(ratio) {
   if (!known(ratio)) return UNKNOWN;
-  if (ratio === 1) return "100%";
-  const text = (Math.floor(ratio * 10000) / 100).toFixed(ratio > 0.9 ? 2 : 1);
-  return `${text}%`;
+  if (ratio === 0 || ratio === 1) return `${ratio * 100}%`;
+  const places = ratio > 0.9 || ratio < 0.1 ? 2 : 1;
+  return `${(Math.floor(ratio * 100 * 10 ** places + 1e-9) / 10 ** places).toFixed(places)}%`;
 }
 
 export function times(value) {
@@ -78,8 +78,10 @@ export function rate(value) {
 /** A latency: 86 ms, 0.45 s, 12 s. */
 export function seconds(value) {
   if (!known(value)) return UNKNOWN;
+  if (value === 0) return "0 s";
   if (value < 0.0995) return `${(value * 1000).toFixed(value < 0.00995 ? 1 : 0)} ms`;
   if (value < 9.95) return `${value.toFixed(2)} s`;
+  if (value >= 600) return duration(value);
   return `${value.toFixed(0)} s`;
 }
 

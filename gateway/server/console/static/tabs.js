@@ -17,9 +17,11 @@ export class Tabs {
   }
 
   allow(name, there) {
-    this.#tab(name).hidden = !there;
-    if (!there && location.hash === `#${name}`) this.show("overview");
-    else if (there && location.hash === `#${name}`) this.#select(name);
+    const tab = this.#tab(name);
+    tab.hidden = !there;
+    const chosen = tab.getAttribute("aria-selected") === "true";
+    if (!there && chosen) this.show("overview");
+    else if (there && !chosen && location.hash === `#${name}`) this.#select(name);
   }
 
   show(name) {

@@ -26,6 +26,8 @@
     apply();
   };
   dark.addEventListener("change", apply);
-  window.crossoverTheme = { toggle: () => choose(document.documentElement.dataset.theme === "dark" ? "light" : "dark") };
+  window.crossoverTheme = {
+    toggle: () => choose(document.documentElement.dataset.theme === "dark" ? "light" : "dark"),
+  };
   apply();
 })();

@@ -172,7 +172,7 @@ ACCOUNT: list[Panel] = [
     table(
         "The account of this time range",
         "What each path answered and cost between the two ends of the time range. The last column is the third over "
-        "the output tokens (reservation basis).",
+        "the output tokens (reservation basis), and empty where tokens have no price.",
         Query("max by (backend, cost_kind, simulated) (" + gauge("backend_info", "backend, cost_kind, simulated",
               over="max") + ")", format="table"),
         Query(increase("cost_usd_total", "backend"), format="table"),
@@ -181,7 +181,8 @@ ACCOUNT: list[Panel] = [
         Query(increase("tokens_total", "backend", 'token_type="output"'), format="table"),
         Query(increase("windows_total", "backend"), format="table"),
         Query("1e6 * " + ratio(increase("cost_usd_total", "backend"),
-                               increase("tokens_total", "backend", 'token_type="output"')), format="table"),
+                               increase("tokens_total", "backend", 'token_type="output"'))
+              + "\nunless on (backend) (" + increase("unpriced_tokens_total", "backend") + " > 0)", format="table"),
         columns=(
             ("backend", "path", ""), ("simulated", "simulated", ""), ("cost_kind", "paid by", ""),
             ("Value #B", "US$", panels.USD), ("Value #C", "requests", panels.COUNT),

@@ -184,7 +184,7 @@ def lines(
     `dashed`, `thin`: letters of queries whose lines are limits, or of less weight. `steps`: drawn as dashed lines.
     `colors`: by the name of a series, as a regular expression. `last`: the legend gives each line's last value."""
     panel = _begin(timeseries_builders.Panel(), title, text, queries, unit, width, height, False, no_value)
-    panel.color_scheme(_color(dashboard.FieldColorModeId.PALETTE_CLASSIC_BY_NAME)).mappings(_nothing(no_value))
+    panel.color_scheme(_color(dashboard.FieldColorModeId.PALETTE_CLASSIC)).mappings(_nothing(no_value))
     panel.draw_style(common.GraphDrawStyle.LINE).line_width(2).fill_opacity(35 if stacked else filled)
     panel.line_interpolation(common.LineInterpolation.STEP_AFTER if stepped else common.LineInterpolation.LINEAR)
     panel.show_points(common.VisibilityMode.AUTO).point_size(4).span_nulls(False).axis_placement(

@@ -22,7 +22,8 @@ from tests.prometheus_server import prometheus_server
 
 ROOT = Path(__file__).parents[1]
 RULES = [ROOT / "deploy/prometheus/rules" / name for name in ("recording.yml", "alerts.yml")]
-BEFORE_THE_END_SECONDS = 40.0
+BEFORE_THE_END_SECONDS = 70.0
+"""All pictures are of traffic under way."""
 SCRAPE_SECONDS = 1.0
 STARTING_SECONDS = 1800.0
 """The first demo of a machine installs vLLM."""
@@ -32,13 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.screenshots", description="The pictures in docs/.")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", metavar="FOLDER", help="where they go (docs/)")
     parser.add_argument("--seconds", type=float, default=290.0, help="length of the traffic (290, the demo's most)")
+    parser.add_argument("--rate", type=float, default=2.5, help="requests a second (2.5: more than the box can take)")
     parser.add_argument("--box", choices=("auto", "vllm", "generator"), default="auto", help="what serves the box")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "demo.log"
         with log.open("w") as written:
             demo = subprocess.Popen(
-                [ROOT / ".venv/bin/crossover", "demo", "--once", "--seconds", str(asked.seconds), "--box", asked.box],
+                [ROOT / ".venv/bin/crossover", "demo", "--seconds", str(asked.seconds), "--rate", str(asked.rate),
+                 "--box", asked.box],
                 cwd=ROOT, stdout=written, stderr=subprocess.STDOUT,
             )  # fmt: skip
         try:

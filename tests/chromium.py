@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, async_playwright
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 ARGUMENTS = (
     "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking",
@@ -23,6 +23,7 @@ ARGUMENTS = (
 MISSING = "No Chromium on this machine. scripts/chromium.sh installs Debian's; CHROMIUM=/path/to/it names another."
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT_MS = 15_000
+expect.set_options(timeout=TIMEOUT_MS)  # its own default is 5 s, whatever the page's is
 VIOLATIONS = """
 window.violations = [];
 addEventListener("securitypolicyviolation", (event) => {

@@ -77,13 +77,14 @@ class ByTheWindow:
 
 
 def elsewhere(cost: CostModel | None, tokens_per_second: float) -> Elsewhere | None:
-    """`tokens_per_second`: of one stream. None: it has no such price (an owned box), or it is unknown."""
+    """`tokens_per_second`: of one stream. None: it has no such price (an owned box; no units to serve it), or it is
+    unknown."""
     match cost:
         case PerTokenCost():
             return None if cost.rate is None else ByTheToken(cost.rate)
         case WindowCost():
             return ByTheWindow(cost, tokens_per_second)
-        case ProvisionedCost() if cost.nanousd_per_second is not None:
+        case ProvisionedCost() if cost.units and cost.nanousd_per_second is not None:
             return ByTheToken(TokenRate.of(Fraction(0), cost.nanousd_per_second / Fraction(str(tokens_per_second))))
         case _:
             return None

@@ -96,6 +96,8 @@ _STATEMENTS = {
 
 RECORDS_KEPT = 100_000
 """So many records wait for a file that cannot be written; the oldest beyond go."""
+RETRY_SECONDS = 1.0
+"""A file that could not be written is tried again after so long, whether or not more is to be written."""
 CLOSE_SECONDS = 5.0
 """At the end a file that cannot be written is tried again for so long."""
 
@@ -160,21 +162,7 @@ class Ledger:
         going = True
         while going:
             waiting: list[threading.Event] = []
-            item = self._queue.get()
-            deadline = time.monotonic() + self._flush_seconds
-            while True:
-                if item is None:
-                    going = False
-                elif isinstance(item, threading.Event):
-                    waiting.append(item)
-                else:
-                    batch.append(item)
-                if not going or waiting:
-                    break
-                try:
-                    item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
-                except queue.Empty:
-                    break
+            going = self._gather(batch, waiting)
             give_up_at = time.monotonic() + (0.0 if going else CLOSE_SECONDS)
             while True:
                 try:
@@ -195,6 +183,24 @@ class Ledger:
         self._lose(batch)
         if connection is not None:
             connection.close()
+
+    def _gather(self, batch: list[Record], waiting: list[threading.Event]) -> bool:
+        """Waits for something to write, and a little for more of it. False: this is the end."""
+        until: float | None = None
+        while True:
+            # What could not be written is tried again, also if nothing else ever comes.
+            seconds = max(0.0, until - time.monotonic()) if until is not None else RETRY_SECONDS if batch else None
+            try:
+                item = self._queue.get(timeout=seconds)
+            except queue.Empty:
+                return True
+            if item is None:
+                return False
+            if isinstance(item, threading.Event):
+                waiting.append(item)
+                return True
+            batch.append(item)
+            until = until or time.monotonic() + self._flush_seconds
 
     def _commit(self, connection: sqlite3.Connection, batch: Sequence[Record]) -> None:
         """One transaction. A record that no file would take is left out, and said: it must not hold up the others."""

@@ -102,8 +102,13 @@ class Meter:
                 self._accruals[name] = _Accrual(rate, now)
         self._busy = BusyTime(costs, now)
         self._ticked_at = now
+        self._began_at = now
         self._rows: dict[tuple[str, ...], _Row] = {}
         self.totals = Totals(keys_of(costs, self._everywhere_else.pairs, self._everywhere_else.paths), now)
+        for served_by, priced_as in self._everywhere_else.pairs:
+            series.counterfactual(served_by, priced_as, 0)
+        for path in self._everywhere_else.paths:
+            series.single_path(path, 0)
 
     def prices_everything(self, path: str) -> bool:
         """Whether it is known what all that was served would have cost on this path."""
@@ -252,7 +257,7 @@ class Meter:
         due = self._accruals[backend].due(now)
         busy = int(due * busy_share)
         self._cost(backend, cost.kind, due, busy)
-        row = self._row(("accrual", backend), now)
+        row = self._row(("accrual", backend))
         row.add(due, busy)
         if self._ledger is not None:
             since, until = self.wall(row.since), self.wall(now)
@@ -269,7 +274,7 @@ class Meter:
         self._window_accrued[backend] = accrued
         busy = int(due * busy_share)
         self._cost(backend, "window", due, busy)
-        row = self._row(("window busy", backend), now)
+        row = self._row(("window busy", backend))
         row.add(due, busy)
         if self._ledger is not None and row.busy_nanousd:
             since, until = self.wall(row.since), self.wall(now)
@@ -281,17 +286,17 @@ class Meter:
 
     def _write_counterfactual(self, served_by: str, priced_as: str, nanousd: NanoUsd, now: float) -> None:
         name = ("counterfactual", served_by, priced_as)
-        row = self._row(name, now)
+        row = self._row(name)
         row.add(nanousd)
         if self._ledger is not None and nanousd:
             since, until = self.wall(row.since), self.wall(now)
             self._ledger.put(CounterfactualRecord(self._run, served_by, priced_as, since, until, row.nanousd))
         self._next_row(name, now)
 
-    def _row(self, name: tuple[str, ...], now: float) -> _Row:
+    def _row(self, name: tuple[str, ...]) -> _Row:
         row = self._rows.get(name)
         if row is None:
-            row = self._rows[name] = _Row(now)
+            row = self._rows[name] = _Row(self._began_at)  # what the first tick books accrued since then
         return row
 
     def _next_row(self, name: tuple[str, ...], now: float) -> None:

@@ -15,11 +15,11 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 
 from gateway.backends.usage import Usage
 from gateway.economics.money import NanoUsd, usd
+from gateway.metering.metrics_page import serve_page
 from gateway.metering.records import OUTCOMES, VERDICTS, Outcome, Verdict
 
 TTFT_BUCKETS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 60, 120)
@@ -121,16 +121,15 @@ class Series:
             "Usage basis: of cost_usd_total, what accrued while at least one attempt was under way.", ["backend"],
             [(b,) for b in kinds],
         )  # fmt: skip
-        elsewhere = [b for b in backends if kinds.get(b, "amortized") != "amortized"]
         self._counterfactual = counter(
             "counterfactual_cost_usd_total",
             "US dollars that what one backend served would have cost on another alone: list price, or whole billing "
-            "windows. An owned box has no such price, and is left out.",
-            ["served_by", "priced_as"], [(a, b) for a, b in product(backends, elsewhere) if a != b],
+            "windows. An owned box has no such price, and is left out; so is a path whose price is unknown.",
+            ["served_by", "priced_as"], [],
         )  # fmt: skip
         self._single_path = counter(
             "single_path_cost_usd_total", "US dollars that everything served would have cost on one path alone.",
-            ["path"], [(b,) for b in elsewhere],
+            ["path"], [],
         )  # fmt: skip
         self._unpriced = counter(
             "unpriced_tokens_total", "Tokens whose price is unknown: left out of every figure of money.",
@@ -153,9 +152,14 @@ class Series:
             "windows_total", "Billing windows opened.", ["backend"], [(b,) for b, k in kinds.items() if k == "window"]
         )
         window_backends = [(b,) for b, k in kinds.items() if k == "window"]
-        self.window_open = gauge("window_open", "Copies with a paid window.", ["backend"], window_backends)
+        self.window_open = gauge(
+            "window_open", "Copies that are believed up, each in a paid window.", ["backend"], window_backends
+        )
         self.window_seconds_left = gauge(
-            "window_seconds_left", "Seconds that are paid and still to come.", ["backend"], window_backends
+            "window_seconds_left",
+            "Seconds that are paid and still to come, of copies that are believed up.",
+            ["backend"],
+            window_backends,
         )
         self.copies_elsewhere = gauge(
             "window_copies_elsewhere",
@@ -174,7 +178,7 @@ class Series:
         self.crossover = gauge(
             "crossover_utilization_ratio",
             "Utilization above which the box is cheaper per token than one stream of the other path, at the capacity "
-            "measured now and the mix of tokens of the last quarter of an hour; over 1: never.",
+            "measured now and its mix of tokens of the last quarter of an hour (idle: since the start); over 1: never.",
             ["box", "against"],
         )  # fmt: skip
         self._ttft = histogram(
@@ -326,10 +330,18 @@ class Series:
         self._busy_seconds[(backend,)].inc(seconds)
 
     def counterfactual(self, served_by: str, priced_as: str, amount: NanoUsd) -> None:
+        """0 makes the series exist."""
         self._counterfactual[served_by, priced_as].inc(usd(amount))
 
     def single_path(self, path: str, amount: NanoUsd) -> None:
         self._single_path[(path,)].inc(usd(amount))
+
+    def crossing(self, box: str, against: str, utilization: float | None) -> None:
+        """None: it is not known any more, and the last value must not stay."""
+        if utilization is None:
+            self.crossover.remove(box, against)
+        else:
+            self.crossover.labels(box, against).set(utilization)
 
     def judged(self, backend: str | None, model: str, verdict: Verdict) -> None:
         self._judged[backend or "none", model, verdict].inc()
@@ -365,5 +377,5 @@ class Series:
 
     def serve(self, host: str, port: int) -> tuple[HTTPServer, int]:
         """Starts the page in its own thread. Returns the server (`shutdown()` ends it) and the port it got."""
-        server, _thread = start_http_server(port, addr=host, registry=self.registry)
+        server = serve_page(self.registry, host, port)
         return server, server.server_port

@@ -15,6 +15,7 @@ Key: TypeAlias = tuple[str, ...]
 
 COUNTED = ("cost", "busy", "input", "output", "answers", "unpriced", "windows")
 
+MOMENT_SECONDS = 1.0
 RECENT_SECONDS = 900
 """A moment each second of the last quarter of an hour..."""
 LONG_SECONDS = 60
@@ -37,7 +38,7 @@ class Change:
 
 
 class Totals:
-    """Counters that only rise, and their past. `remember` is called about once a second."""
+    """Counters that only rise, and their past. `remember` is called once a second, or oftener."""
 
     def __init__(self, keys: Iterable[Key], now: float) -> None:
         self._places = {key: place for place, key in enumerate(keys)}
@@ -59,6 +60,8 @@ class Totals:
 
     def remember(self, now: float) -> None:
         counts = tuple(self._counts)
+        if len(self._recent) > 1 and self._recent[-1][0] - self._recent[-2][0] < MOMENT_SECONDS:
+            self._recent.pop()  # asked more often: the past must not become shorter by it
         self._recent.append((now, counts))
         if now - self._long[-1][0] >= LONG_SECONDS:
             self._long.append((now, counts))

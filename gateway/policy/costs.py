@@ -35,7 +35,9 @@ class AmortizedSettings(Settings):
     watts: NonNegativeDecimal | None = Field(None, description="mean draw, busy or idle")
     usd_per_kwh: NonNegativeDecimal | None = None
     energy_usd_per_1m_output_tokens: NonNegativeDecimal = Field(
-        Decimal(0), description="extra energy of a token: the only marginal cost of an owned box"
+        Decimal(0),
+        description="extra energy of a token: the only marginal cost of an owned box. For decisions alone: "
+        "the books take the month to include it",
     )
 
     @classmethod

@@ -33,9 +33,16 @@ class TelemetrySettings(Settings):
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
-        parts = urlsplit(str(given.get("otlp_endpoint", "")))
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        endpoint = str(given.get("otlp_endpoint", ""))
+        try:
+            parts = urlsplit(endpoint)
+            reachable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is none, half an IPv6 address
+            reachable = False
+        if not reachable or any(character.isspace() for character in endpoint):
             yield "otlp_endpoint must be an http:// or https:// address"
+        elif "?" in endpoint or "#" in endpoint:
+            yield "otlp_endpoint ends before ? and #: /v1/metrics and /v1/traces are put behind it"
 
 
 class ConsoleSettings(Settings):

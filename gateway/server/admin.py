@@ -90,5 +90,6 @@ def admin_routes(core: Core) -> APIRouter:
 def _row(total: BackendBooks) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.to_builtins(total)
     row["usd"] = usd(total.nanousd)
-    row["usd_per_1m_output_tokens"] = usd(total.nanousd) / total.output_tokens * 1e6 if total.output_tokens else None
+    known = total.output_tokens and not total.unpriced_tokens  # some without a price: what is left would be too low
+    row["usd_per_1m_output_tokens"] = usd(total.nanousd) / total.output_tokens * 1e6 if known else None
     return row

@@ -30,12 +30,17 @@ async def correct_copies(core: Core, backend: str, counter: Counter) -> None:
     """One look. Nothing is asked, and nothing paid for the asking, while no copy is believed up."""
     window = core.meter.window_view(backend, core.clock())
     if window is None or not window.copies:
-        core.series.copies_elsewhere.labels(backend).set(0)  # what was counted last is old
+        _found(core, backend, 0)  # what was counted last is old
         return
     counted = await asyncio.to_thread(counter.count)
     if counted is None:
         return
     elsewhere = core.meter.window_copies_counted(backend, counted.copies, counted.since)
+    _found(core, backend, elsewhere)
+
+
+def _found(core: Core, backend: str, elsewhere: int) -> None:
+    core.copies_elsewhere[backend] = elsewhere
     core.series.copies_elsewhere.labels(backend).set(elsewhere)
 
 

@@ -106,6 +106,8 @@ class Core:
         self.draining = False
         self.loop_lag_seconds = 0.0
         """How late the event loop's clock ticked: the worst of the last second."""
+        self.copies_elsewhere: dict[str, int] = {}
+        """Copies of imported models that others are believed to have started, where anybody counts them."""
         self.request_log: Log | None = None
         """Where each request leaves a line when it ends; None: nowhere."""
         self.telemetry = _telemetry(self)
@@ -114,7 +116,7 @@ class Core:
         self.paths = tuple(serving_path(name, settings) for name, settings in serving.items())
         describe(self.series, policy, serving)
         at_first = {name: speed.max_tokens_per_second for name, speed in speeds.items()}
-        show_crossovers(self.series, self.paths, at_first, self.meter.totals.since_start())
+        show_crossovers(self.series, self.paths, at_first, self.meter.totals)
 
     async def aclose(self) -> None:
         for backend in self.backends.values():

@@ -12,19 +12,23 @@ from gateway.economics.path import Path
 from gateway.economics.prices import AmortizedCost
 from gateway.economics.serving import average_cost
 from gateway.metering.series import Series
-from gateway.metering.totals import Change
+from gateway.metering.totals import Totals
 
 MIX_SECONDS = 900.0
 """The mix of tokens is of the last quarter of an hour."""
 
 
-def mix_of(change: Change, backend: str) -> Fraction:
-    """Input tokens that came with each output token; 0 before there were any."""
-    output = change["output", backend]
-    return Fraction(change["input", backend], output) if output else Fraction(0)
+def mix_of(totals: Totals, backend: str) -> Fraction:
+    """Input tokens that came with each output token: lately, or since the start where nothing was made lately. (An idle
+    night must not move the crossover to that of prompts without a token.) 0 before there were any."""
+    for change in (totals.over(MIX_SECONDS), totals.since_start()):
+        output = change["output", backend]
+        if output:
+            return Fraction(change["input", backend], output)
+    return Fraction(0)
 
 
-def live_crossovers(paths: Sequence[Path], capacity: Mapping[str, float], change: Change) -> list[Crossover]:
+def live_crossovers(paths: Sequence[Path], capacity: Mapping[str, float], totals: Totals) -> list[Crossover]:
     """Each box at all that it can do together, as its utilization is measured; the other path at one stream of it.
     `capacity`: output tokens/s by backend, as measured."""
     found = []
@@ -36,7 +40,7 @@ def live_crossovers(paths: Sequence[Path], capacity: Mapping[str, float], change
         as_measured = replace(box, max_tokens_per_second=most)
         single = {other.name: other.single_stream_tokens_per_second for other in others}
         at_one_stream = [replace(other, max_tokens_per_second=single[other.name]) for other in others]
-        found += crossovers([as_measured, *at_one_stream], "max", mix_of(change, box.name))
+        found += crossovers([as_measured, *at_one_stream], "max", mix_of(totals, box.name))
     return found
 
 
@@ -48,7 +52,6 @@ def usd_per_1m_at_full(box: Path, capacity: float) -> Fraction:
     return price
 
 
-def show_crossovers(series: Series, paths: Sequence[Path], capacity: Mapping[str, float], change: Change) -> None:
-    for one in live_crossovers(paths, capacity, change):
-        if one.utilization is not None:
-            series.crossover.labels(one.box, one.against).set(float(one.utilization))
+def show_crossovers(series: Series, paths: Sequence[Path], capacity: Mapping[str, float], totals: Totals) -> None:
+    for one in live_crossovers(paths, capacity, totals):
+        series.crossing(one.box, one.against, None if one.utilization is None else float(one.utilization))

@@ -1,4 +1,5 @@
-"""HTTP with a bound on what comes before the body: uvicorn's own protocol keeps headers of any length in memory."""
+"""HTTP with a bound on what comes before the body (uvicorn's own protocol keeps headers of any length in memory), and
+a way to end a connection."""
 
 from __future__ import annotations
 
@@ -6,6 +7,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
 """Request line and headers of one request."""
+ABORT = "crossover.abort"
+"""In a request's scope, under `extensions`: `end` ends its connection at once. Closing one waits until its client has
+taken what was written; a client that takes nothing would hold up the gateway's end as well."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -21,6 +25,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The request's headers are longer than {MAX_HEAD_BYTES} bytes.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"end": self.transport.abort}}
 
     def on_headers_complete(self) -> None:
         self._in_head = False

@@ -18,7 +18,7 @@ from gateway.routing.load import Load
 from gateway.routing.standing import standing
 from gateway.routing.tracker import Tracker
 from gateway.server.core import Core
-from gateway.server.crossings import MIX_SECONDS, show_crossovers
+from gateway.server.crossings import show_crossovers
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def read_load(page: bytes, at: float = 0.0, own_in_flight: int = 0) -> Load | No
     if running is None and waiting is None:
         return None
     requests = (running or 0.0) + (waiting or 0.0)
-    if not all(isfinite(value) for value in totals.values()):
+    if not all(isfinite(value) for value in (*totals.values(), requests)):
         return None
     return Load(
         at, round(requests), own_in_flight, kv, round(waiting or 0.0), totals.get(GENERATED), totals.get(GAP_SECONDS),
@@ -167,7 +167,7 @@ def _show(core: Core, now: float) -> None:
         _show_accuracy(core.series, name, tracker, now)
     _show_standing(core, now)
     capacity = {name: tracker.capacity for name, tracker in core.fleet.trackers.items()}
-    show_crossovers(core.series, core.paths, capacity, core.meter.totals.over(MIX_SECONDS))
+    show_crossovers(core.series, core.paths, capacity, core.meter.totals)
     if core.ledger is not None:
         core.series.ledger(writing=core.ledger.writing, lost=core.ledger.lost)
 

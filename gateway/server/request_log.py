@@ -141,6 +141,8 @@ class Log:
         self._waiting: Outbox[Line] = Outbox(MOST_WAITING)
         self._wake = threading.Event()
         self._closing = False
+        self._unwritten = 0
+        """Lines that the last try could not write."""
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -167,23 +169,28 @@ class Log:
             closing = self._closing  # before the last look, so that nothing put before `close` is left
             if not self._write_waiting() or (closing and not len(self._waiting)):
                 return
-            if not len(self._waiting):
+            if self._unwritten or not len(self._waiting):
                 self._wake.wait(LOOK_SECONDS)
                 self._wake.clear()
 
     def _write_waiting(self) -> bool:
-        """False: nobody reads the log any more."""
+        """False: nobody can read the log any more. What could not be written for another reason (a disk that is full, a
+        pipe that takes no more just now) is lost, and said once something can be."""
         lines = [self._line(line) for line in self._waiting.take(_AT_ONCE)]
-        if lost := self._waiting.take_lost():
-            lines.append(
-                self._line(Said(time.time(), "warning", __name__, f"{lost} log lines were lost: not read fast enough"))
-            )
+        taken, lost = len(lines), self._waiting.take_lost() + self._unwritten
+        if lost:
+            why = "could not be written" if self._unwritten else "not read fast enough"
+            lines.append(self._line(Said(time.time(), "warning", __name__, f"{lost} log lines were lost: {why}")))
         if lines:
+            torn = "\n" if self._unwritten else ""  # of what failed, a part may be there
             try:
-                self._stream.write("\n".join(lines) + "\n")
+                self._stream.write(torn + "\n".join(lines) + "\n")
                 self._stream.flush()
-            except (OSError, ValueError):
+                self._unwritten = 0
+            except (BrokenPipeError, ValueError):
                 return False
+            except OSError:
+                self._unwritten = lost + taken
         return True
 
     def _line(self, line: Line) -> str:

@@ -287,6 +287,8 @@ def _saved(one: Statement, tones: dict[str, str], size: float) -> tuple[list[str
 
 
 def _verdict(saving: Saving) -> str:
+    if saving.saved_nanousd is None:
+        return ""
     amount = _amount(abs(saving.saved_nanousd))
     words = f"routing saved {amount}" if saving.saved_nanousd >= 0 else f"routing cost {amount} more"
     return f": {words}{', simulated' if saving.simulated else ''}"

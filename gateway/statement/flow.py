@@ -1,5 +1,5 @@
-"""What attempts did over time: when a backend was busy, how fast its answers came, which billing window held which "
-"call.
+"""What attempts did over time: when a backend was busy, how fast its answers came, which billing window held
+which call.
 
 One pass over the attempts in the order in which they began. Pure: rows in, figures out.
 """

@@ -133,13 +133,16 @@ class Books:
     """When the first thing in the whole ledger began; None: it is empty."""
     last_at: float | None
     served: Sequence[Served]
-    first_attempt_at: float | None
-    """Of the period."""
+    first_answer_at: float | None
+    """Of the period; `first_timed_answer_at`: by a backend whose time is paid."""
+    first_timed_answer_at: float | None
     accrued: Sequence[Accrued]
     accrued_since: Mapping[str, float]
     """By backend, when its cost was first accrued in the whole ledger."""
     windows: Sequence[OpenedWindow]
     """Opened in the period."""
+    window_carried: Mapping[str, NanoUsd]
+    """By imported model, what fell into the period of windows that opened before it: n$ that are in no sum of it."""
     window_busy: Mapping[str, NanoUsd]
     """Of imported models, n$ that accrued in busy time."""
     elsewhere: Mapping[tuple[str, str], NanoUsd]
@@ -153,12 +156,12 @@ class Books:
     @property
     def busy_whole(self) -> bool:
         """Busy time was written down for all of the period, not only since the file's version was raised."""
-        return self.abilities.busy and not _after(self.busy_since, self.first_attempt_at)
+        return self.abilities.busy and not _after(self.busy_since, self.first_timed_answer_at)
 
     @property
     def elsewhere_from(self) -> float | None:
         """Traffic of the period before this moment was never priced elsewhere; None: all was, or nothing."""
-        return self.elsewhere_since if _after(self.elsewhere_since, self.first_attempt_at) else None
+        return self.elsewhere_since if _after(self.elsewhere_since, self.first_answer_at) else None
 
     @property
     def empty(self) -> bool:
@@ -182,8 +185,16 @@ def read_books(connection: sqlite3.Connection, period: Period) -> Books:
         first_at=first,
         last_at=last,
         served=_served(connection, span, step_seconds),
-        first_attempt_at=connection.execute(
-            "SELECT MIN(started_at) FROM attempts WHERE started_at >= :since AND started_at < :until", span
+        first_answer_at=connection.execute(
+            """SELECT MIN(started_at) FROM attempts WHERE started_at >= :since AND started_at < :until
+                 AND (outcome = 'ok' OR output_tokens > 0)""",
+            span,
+        ).fetchone()[0],
+        first_timed_answer_at=connection.execute(
+            """SELECT MIN(started_at) FROM attempts WHERE started_at >= :since AND started_at < :until
+                 AND (outcome = 'ok' OR output_tokens > 0)
+                 AND backend IN (SELECT backend FROM accruals UNION SELECT backend FROM windows)""",
+            span,
         ).fetchone()[0],
         accrued=_accrued(connection, span, abilities),
         accrued_since={
@@ -197,6 +208,14 @@ def read_books(connection: sqlite3.Connection, period: Period) -> Books:
                 span,
             )
         ],
+        window_carried=dict(
+            connection.execute(
+                """SELECT backend, SUM(CAST(nanousd * ((MIN(ends_at, :until) - :since) / (ends_at - opened_at))
+                     AS INTEGER))
+                   FROM windows WHERE opened_at < :since AND ends_at > :since GROUP BY backend""",
+                span,
+            ).fetchall()
+        ),
         window_busy=_shared(connection, "window_busy", "backend", span) if abilities.busy else {},
         elsewhere=_elsewhere(connection, span) if abilities.counterfactuals else {},
         elsewhere_since=connection.execute("SELECT MIN(since) FROM counterfactuals").fetchone()[0]
@@ -267,9 +286,9 @@ def _busy_since(connection: sqlite3.Connection) -> float | None:
     return at
 
 
-def _after(began: float | None, first_attempt: float | None) -> bool:
+def _after(began: float | None, first_answer: float | None) -> bool:
     """Something that is written with the traffic began well after it: rows are of a minute."""
-    return began is not None and first_attempt is not None and began > first_attempt + 2 * ROW_SECONDS
+    return began is not None and first_answer is not None and began > first_answer + 2 * ROW_SECONDS
 
 
 def _shared(connection: sqlite3.Connection, table: str, by: str, span: dict[str, float]) -> dict[Any, NanoUsd]:

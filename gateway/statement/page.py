@@ -90,6 +90,8 @@ def _tiles(one: Statement) -> Iterator[str]:
         )
     own = {path.name: path.custom_weights for path in one.all_paths}
     for saving in one.savings.against[:2] if one.savings is not None else ():
+        if saving.saved_nanousd is None:
+            continue
         gain = saving.saved_nanousd >= 0
         words = f"{'saved against' if gain else 'more than'} {saving.priced_as} alone"
         words += "" if own.get(saving.priced_as, True) else ", base weights"

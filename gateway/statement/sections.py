@@ -90,6 +90,9 @@ def _sentences(one: Statement) -> Iterator[str]:
         own = {path.name: path.custom_weights for path in one.all_paths}
         for saving in one.savings.against:
             mark = _mark(simulated=saving.simulated, base_weights=not own.get(saving.priced_as, True))
+            if saving.saved_nanousd is None:
+                yield f"What routing saved against {saving.priced_as}{mark} alone is unknown: tokens without a price."
+                continue
             amount = usd(abs(saving.saved_nanousd))
             did = f"saved {amount}" if saving.saved_nanousd >= 0 else f"cost {amount} more"
             yield f"Against all traffic on {saving.priced_as}{mark} alone, routing {did}."

@@ -121,6 +121,11 @@ def savings_section(one: Statement) -> Section:
         "idle. An owned box has no such price: its month is paid in any case. Below 0: it cost more than that path "
         "alone would have.",
     ]
+    if one.unpriced_tokens:
+        words.append(
+            f"{one.unpriced_tokens:,} tokens were served at an unknown price: what they cost is in no figure here, and "
+            "nothing is said to be saved where they count."
+        )
     if one.savings.period.since > one.covers.since:
         words.append(f"Both sides from {utc(one.savings.period.since)} on: before, nothing was priced elsewhere.")
     own = {path.name: path.custom_weights for path in one.all_paths}
@@ -251,6 +256,12 @@ def _unknown(one: Statement) -> Iterator[str]:
             yield (
                 f"Two gateways wrote this ledger at the same time for {length(path.covered.doubled_seconds)}, and "
                 f"each counted {path.name} as its own: its cost of that time is in these figures twice."
+            )
+    for path in one.paths:
+        if path.carried_nanousd:
+            yield (
+                f"{path.name} was up in windows that had opened before this period: {usd(path.carried_nanousd)} of "
+                "them fell into it, and are in the sums of the time before. What it served then has no cost here."
             )
     for path in one.paths:
         if path.price_unknown:

@@ -44,6 +44,8 @@ class Measured:
     token_nanousd: NanoUsd
     """Of it, charged by the token."""
     busy_nanousd: NanoUsd | None
+    carried_nanousd: NanoUsd
+    """Of windows that opened before the period, what fell into it: in neither of the two."""
     windows: int
     paid_seconds: float | None
     covered: Covered
@@ -70,7 +72,9 @@ class Measured:
 
     @property
     def reservation_usd_per_1m(self) -> Fraction | None:
-        """Of the tokens that have a price; None: there are none."""
+        """Of the tokens that have a price. None: there are none, or all their windows were paid before the period."""
+        if self.carried_nanousd and not self.windows:
+            return None
         return usd_per_1m(self.nanousd, self.priced_output_tokens)
 
     @property
@@ -146,11 +150,14 @@ def _measured(
     by_token = sum(row.nanousd for row in served)
     by_time = sum(row.within(period) for row in rows)
     by_window = sum(window.nanousd for window in windows)
+    carried = books.window_carried.get(name, 0)
     busy: NanoUsd | None = by_token
-    if rows or windows:
+    if rows or windows or carried:
         busy = None
         if books.busy_whole:
             busy = by_token + sum(row.within(period, row.busy_nanousd) for row in rows) + books.window_busy.get(name, 0)
+    if carried and busy is not None and busy > by_token + by_time + by_window:
+        busy = None  # most of it was busy time of windows that were paid before the period
     covers = accrued.get(name, Covered((), 0.0))
     settings = policy.backends.get(name)
     return Measured(
@@ -169,6 +176,7 @@ def _measured(
         nanousd=by_token + by_time + by_window,
         token_nanousd=by_token,
         busy_nanousd=busy,
+        carried_nanousd=carried,
         windows=len(windows),
         paid_seconds=sum(one.ends_at - one.opened_at for one in windows) if windows else covers.seconds or None,
         covered=covers,

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -14,6 +15,7 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace.export import SpanExportResult
+from requests.adapters import HTTPAdapter
 
 from gateway.policy.schema import TelemetrySettings
 from gateway.telemetry.metrics import RegistryReader
@@ -27,6 +29,7 @@ TRACES_AT_ONCE = 32
 TIMEOUT_SECONDS = 5.0
 FLUSH_SECONDS = 3.0
 _END_SECONDS = 0.2
+MOST_ANSWER_BYTES = 256
 SAID_SECONDS = 60.0
 """An unreachable collector is mentioned this often."""
 
@@ -152,4 +155,25 @@ def _session() -> requests.Session:
     """Like every connection of the gateway: no proxy and no password from the environment."""
     session = requests.Session()
     session.trust_env = False
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _OneAnswer())
     return session
+
+
+class _OneAnswer(HTTPAdapter):
+    """For the exporter, which would take a redirection for success, and read an answer of any length."""
+
+    def send(self, *asked: Any, **options: Any) -> requests.Response:
+        """Only a short body is read: nothing of it is used. Raises `requests.RequestException` for a redirection:
+        nothing was taken there."""
+        answer = super().send(*asked, **options)
+        length = answer.headers.get("content-length", "")
+        if length.isdigit() and int(length) <= MOST_ANSWER_BYTES:
+            answer._content = answer.raw.read(decode_content=False)  # the connection can serve again
+        else:
+            answer.close()
+            answer._content = b""
+        answer._content_consumed = True
+        if 300 <= answer.status_code < 400:
+            raise requests.TooManyRedirects(f"the collector answered {answer.status_code}")
+        return answer

@@ -84,3 +84,7 @@ def test_it_is_whole_windows_and_never_falls_when_there_is_more_to_answer(
     before, after = cost_of(calls, 2500.0), cost_of([*calls, more], 2500.0)
     assert before % WINDOW == 0
     assert before <= after <= before + 3 * WINDOW
+
+
+def test_provisioned_units_that_were_never_granted_have_no_price() -> None:
+    assert elsewhere(ProvisionedCost(Fraction(7_110_000_000), 0), SPEED) is None, "0 units cannot serve for $0"

@@ -161,3 +161,18 @@ def test_after_kill_9_all_but_the_last_second_is_there(tmp_path: Path) -> None:
         last = connection.execute("SELECT MAX(started_at) FROM attempts").fetchone()[0]
     assert numbers == list(range(1, len(numbers) + 1))
     assert last > killed_at - 1.0
+
+
+def test_what_could_not_be_written_is_tried_again_though_nothing_else_comes(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite3", flush_seconds=0.01)
+    with sqlite3.connect(ledger.path, isolation_level=None) as holder:
+        holder.execute("ALTER TABLE attempts RENAME TO elsewhere")
+        ledger.put(attempt(1))
+        assert not ledger.flush()
+        holder.execute("ALTER TABLE elsewhere RENAME TO attempts")
+    holder.close()
+    until = time.monotonic() + 10.0
+    while not ledger.writing and time.monotonic() < until:
+        time.sleep(0.02)
+    assert books(ledger.path)[0].requests == 1, "nothing else was put, and nobody asked for a flush"
+    ledger.close()

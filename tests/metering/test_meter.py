@@ -181,8 +181,12 @@ def test_what_tokens_would_have_cost_elsewhere_is_counted_for_every_known_price(
     assert elsewhere("base") == 26_400e-9
     assert elsewhere("cmi") == pytest.approx(0.5718), "one call alone there opens one whole window"
     assert elsewhere("reserved") == pytest.approx(7.11 / 3600 * 20 / 95, abs=1e-9)
-    assert elsewhere("half") == 0.0
     assert value(series, "single_path_cost_usd_total", path="cmi") == pytest.approx(0.5718)
+    for name in ("half", "unknown", "box"):
+        found = series.registry.get_sample_value("crossover_single_path_cost_usd_total", {"path": name})
+        assert found is None, f"the price of {name} is unknown, and unknown is not 0"
+    labels = {"served_by": "box", "priced_as": "half"}
+    assert series.registry.get_sample_value("crossover_counterfactual_cost_usd_total", labels) is None
 
 
 def test_an_attempt_that_failed_would_have_cost_nothing_elsewhere(clock: Clock) -> None:
@@ -210,6 +214,18 @@ def test_the_usage_basis_is_the_share_of_the_cost_that_fell_in_busy_time(clock: 
     with reading(ledger.path) as connection:
         row = connection.execute("SELECT nanousd, busy_nanousd FROM accruals WHERE backend = 'box'").fetchone()
     assert row["busy_nanousd"] == row["nanousd"] // 4
+
+
+def test_the_first_row_of_what_accrues_begins_when_the_gateway_did(clock: Clock, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.sqlite3")
+    meter, _ = meter_of(clock, ledger)
+    began = clock.now + 1e9
+    clock.now += 1.5
+    meter.tick(clock.now)
+    ledger.close()
+    with reading(ledger.path) as connection:
+        row = connection.execute("SELECT since, until FROM accruals WHERE backend = 'box'").fetchone()
+    assert tuple(row) == (began, began + 1.5), "a row without a length would be in no report"
 
 
 def test_a_list_price_is_the_same_on_both_bases(clock: Clock) -> None:

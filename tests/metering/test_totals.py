@@ -50,3 +50,13 @@ def test_a_chart_of_the_day_has_a_point_a_minute_and_memory_stays_bounded() -> N
 
 def test_before_anything_was_remembered_there_is_nothing_to_draw() -> None:
     assert Totals(KEYS, 5.0).moments(900.0) == []
+
+
+def test_looking_at_the_books_often_makes_the_remembered_past_no_shorter() -> None:
+    totals = Totals(KEYS, 0.0)
+    for tenth in range(1, 20_000):
+        totals.add(("output", "box"), 1)
+        totals.remember(tenth / 10)
+    change = totals.over(900.0)
+    assert change.seconds == pytest.approx(900.0, abs=1.0)
+    assert change["output", "box"] == pytest.approx(change.seconds * 10)

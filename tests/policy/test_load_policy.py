@@ -446,3 +446,27 @@ def test_the_api_and_the_metrics_need_a_port_each(server: str, refused: bool) ->
         assert "metrics_port are both" in only(text).message
     else:
         parse_policy(text, environ={})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "refused"),
+    [
+        ("http://127.0.0.1:4318", False),
+        ("https://[::1]:4318/otlp/", False),
+        ("http://host:99999", True),
+        ("http://:4318", True),
+        ("http://[::1", True),
+        ("http://ho st", True),
+        ("http://host/?token=1", True),
+        ("http://host#1", True),
+        ("collector:4317", True),
+    ],
+)
+def test_a_collector_is_an_address_that_a_path_can_be_put_behind(endpoint: str, refused: bool) -> None:
+    text = GOOD + f'telemetry: {{otlp_endpoint: "{endpoint}"}}\n'
+    if not refused:
+        parse_policy(text, environ={})
+        return
+    problem = only(text)
+    assert problem.path == "telemetry"
+    assert "otlp_endpoint" in problem.message

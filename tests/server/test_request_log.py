@@ -9,6 +9,7 @@ import logging
 import os
 import pty
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -332,6 +333,31 @@ def test_a_reader_that_went_away_stops_nobody(logged: Callable[[Log], Log]) -> N
     log.put(end())
     with pytest.raises(BrokenPipeError):
         stream.close()
+
+
+def test_a_log_goes_on_after_what_could_not_be_written_and_says_how_much_that_was(logged: Callable[[Log], Log]) -> None:
+    reading, stream = pipe()
+    os.set_blocking(stream.fileno(), False)  # as whoever shares the other end may have set it
+    log = logged(Log(stream, lambda line: as_json(fields_of(line, {}))))
+    sent = 2000  # more than the pipe takes
+    for _ in range(sent):
+        log.put(end(prompt=b"x" * 400))
+    while len(log._waiting):
+        time.sleep(0.01)
+    os.set_blocking(stream.fileno(), True)
+    text: list[bytes] = []
+    reader = threading.Thread(target=lambda: text.extend(iter(lambda: os.read(reading, 65536), b"")))
+    reader.start()
+    log.put(end(alias="afterwards"))
+    log.close(20)
+    stream.close()
+    reader.join(20)
+    os.close(reading)
+    *_, said, last = [line for line in b"".join(text).splitlines() if line]
+    assert b"log lines were lost: could not be written" in said + last
+    assert b"afterwards" in said + last
+    json.loads(said)
+    json.loads(last)
 
 
 def test_a_line_that_cannot_be_rendered_costs_only_itself(logged: Callable[[Log], Log]) -> None:

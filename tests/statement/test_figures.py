@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from gateway.metering.ledger import books
-from gateway.metering.records import AccrualRecord, CounterfactualRecord, WindowRecord
+from gateway.metering.records import AccrualRecord, CounterfactualRecord, WindowBusyRecord, WindowRecord
 from gateway.statement.ceilings import Judged
 from gateway.statement.figures import EmptyPeriodError
 from gateway.statement.fullness import emptiest
 from gateway.statement.period import Period
+from gateway.statement.sections import document
 from gateway.statement.serving import Measured
 from gateway.statement.spend import NOBODY, OWN
 from tests.statement.ledgers import HOUR, POLICY, T0, WHOLE, accruals, attempt, operation, report_of, written
@@ -84,6 +85,34 @@ def test_neighbouring_periods_add_up_to_the_whole(ledger: Path, cut: float) -> N
     assert before.nanousd + after.nanousd == whole.nanousd
     assert before.output_tokens + after.output_tokens == whole.output_tokens
     assert before.requests + after.requests == whole.requests
+
+
+@pytest.mark.parametrize("since", [602.0, 902.0])
+def test_a_period_that_begins_within_a_paid_window_does_not_make_its_tokens_free(tmp_path: Path, since: float) -> None:
+    records = [
+        *(WindowRecord("run", "cmi", 1, number, T0 + at, T0 + at + 300, 600_000_000)
+          for number, at in enumerate((600, 900), start=1)),
+        *(WindowBusyRecord("run", "cmi", T0 + at, T0 + at + 60, 120_000_000) for at in range(600, 1200, 60)),
+        *(attempt(f"a{at}", "cmi", started_at=T0 + at, output_tokens=100, seconds=59.0) for at in range(600, 1200, 60)),
+    ]  # fmt: skip
+    period = Period(T0 + since, T0 + HOUR)
+    one = report_of(written(tmp_path / "l.sqlite3", records), period)
+    (cmi,) = [path for path in one.paths if path.name == "cmi"]
+    assert cmi.carried_nanousd == pytest.approx(298 * 2_000_000, abs=1)
+    assert cmi.reservation_usd_per_1m == (Fraction(6000, 9) if since < 900 else None), "never $0.00"
+    assert cmi.usage_usd_per_1m is None, "it would be above the reservation basis"
+    assert any("opened before this period" in words for words in document(one).sections[-1].words)
+
+
+def test_busy_time_is_known_from_the_start_though_at_first_nothing_was_served_whose_time_is_paid(
+    tmp_path: Path,
+) -> None:
+    records = [
+        *accruals(T0 + 1200, T0 + HOUR),
+        attempt("first", "base", output_tokens=500, nanousd=1_000_000),
+        attempt("later", "box", started_at=T0 + 1200, output_tokens=500, seconds=15.0),
+    ]
+    assert report_of(written(tmp_path / "l.sqlite3", records)).busy_from is None
 
 
 def test_the_crossover_is_at_the_price_of_the_boxs_own_mix(ledger: Path) -> None:
@@ -226,6 +255,25 @@ def test_what_has_no_price_is_unknown_and_never_0(tmp_path: Path) -> None:
     one = report_of(written(tmp_path / "l.sqlite3", [unpriced, operation("a", "base")]), text=text)
     (base,) = [path for path in one.paths if path.name == "base"]
     assert (base.reservation_usd_per_1m, base.usage_usd_per_1m, base.unpriced_tokens) == (None, None, 150)
+
+
+def test_nothing_is_said_to_be_saved_by_serving_tokens_of_unknown_price(tmp_path: Path) -> None:
+    text = POLICY.replace("input_usd_per_1m: 0.5, ", "")
+    records = [
+        attempt("a", "base", input_tokens=100, output_tokens=50, nanousd=None),
+        operation("a", "base"),
+        *accruals(T0, T0 + 60),
+        CounterfactualRecord("run", "base", "cmi", T0, T0 + 60, 600_000_000),
+        CounterfactualRecord("run", "*", "cmi", T0, T0 + 60, 600_000_000),
+    ]
+    one = report_of(written(tmp_path / "l.sqlite3", records), text=text)
+    assert one.savings is not None
+    for saving in (*one.savings.against, *one.savings.pairs):
+        assert (saving.elsewhere_nanousd, saving.saved_nanousd, saving.ratio) == (600_000_000, None, None)
+    said = document(one)
+    for words in (said.sections[0].words, next(s.words for s in said.sections if s.name == "savings")):
+        assert any("unknown" in line for line in words)
+        assert not any("routing saved $" in line for line in words)
 
 
 def test_a_backend_that_the_policy_does_not_know_keeps_its_figures(tmp_path: Path) -> None:

@@ -123,6 +123,45 @@ async def test_a_collector_that_was_broken_has_every_count_once_it_works(start_g
     assert any("is reached again" in message for message in warnings(gateway))
 
 
+async def test_a_redirection_is_no_success_and_takes_no_header_elsewhere(start_gateway: Start, sent: Collector) -> None:
+    async def elsewhere(connection: Connection) -> None:
+        headers = f"location: {sent.endpoint}\r\ncontent-length: 0\r\nconnection: close"
+        await connection.send(f"HTTP/1.1 307 Temporary Redirect\r\n{headers}\r\n\r\n".encode())
+
+    async with scripted_peer(answer("a b")) as peer, scripted_peer(elsewhere) as moved:
+        endpoint = moved.url.removesuffix("/v1")
+        telemetry = {"otlp_endpoint": endpoint, "headers": {"x-secret": "s3"}, "export_seconds": 0.1}
+        gateway = start_gateway(**one(peer.url), telemetry=telemetry)
+        assert await ask(gateway, 3) == [200] * 3
+        async with asyncio.timeout(20):
+            while "is not reached" not in gateway.log():
+                await asyncio.sleep(0.05)
+        gateway.stop()
+    assert moved.requests[0].headers["x-secret"] == "s3"
+    assert sent.paths == []
+
+
+async def test_an_answer_without_end_is_not_read(start_gateway: Start) -> None:
+    went: asyncio.Queue[None] = asyncio.Queue()
+
+    async def endless(connection: Connection) -> None:
+        await connection.start_stream()
+        try:
+            while True:
+                await connection.event("x" * 60000)
+                await asyncio.sleep(0)
+        except ConnectionError:
+            went.put_nowait(None)
+
+    async with scripted_peer(answer("a b")) as peer, scripted_peer(endless) as collected:
+        endpoint = collected.url.removesuffix("/v1")
+        gateway = start_gateway(**one(peer.url), telemetry={"otlp_endpoint": endpoint, "export_seconds": 0.1})
+        for _ in range(3):  # taken, one after the other
+            await asyncio.wait_for(went.get(), 15)
+        await asyncio.to_thread(gateway.stop)  # the last of it is to be taken too
+    assert not warnings(gateway)
+
+
 def test_an_outbox_is_bounded_and_counts_what_it_could_not_take() -> None:
     box: Outbox[int] = Outbox(3)
     for number in range(5):

@@ -12,6 +12,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from gateway.server.console.files import File, read_files, with_message
 from gateway.server.console.history import history
@@ -44,6 +45,8 @@ STATIC_HEADERS = {**HEADERS, "cache-control": "no-cache"}
 """Kept by the browser, and asked about each time: a new version of the gateway brings its whole page at once."""
 MOST_LOGIN_BYTES = 4096
 LOGIN_SECONDS = 10.0
+MOST_ADDRESS = 64
+"""Characters of a client's address: a longer one is none."""
 WRONG_KEY = "That is not an admin key of this gateway. Its policy lists them in auth.admin_keys."
 
 _encode = msgspec.json.Encoder().encode
@@ -64,6 +67,8 @@ class _ConsoleRoute(APIRoute):
                 answer = await handle(request)
             except ApiError as error:
                 answer = Response(error.body(), error.status, media_type="application/json")
+                if error.status in (408, 413):
+                    answer.headers["connection"] = "close"  # the rest of the body is not read
                 if error.retry_after_seconds is not None:
                     answer.headers["retry-after"] = str(round(error.retry_after_seconds) + 1)
             for name, value in HEADERS.items():
@@ -113,13 +118,14 @@ def console_routes(core: Core) -> APIRouter:
         _require_own_page(request)
         as_json = request.headers.get("content-type", "").startswith("application/json")
         key = await _key(request, as_json)
-        address, now = request.client.host if request.client else "", core.clock()
-        wait = wrong_keys.wait_seconds(address, now)
-        if wait > 0:
-            seconds = round(wait) + 1
-            return _login_refused(files["login.html"], as_json, 429, f"Too many wrong keys. Wait {seconds} s.", wait)
-        caller = core.doors.admin(b"Bearer " + key)
-        if caller is None:
+        # Behind a proxy the address is what somebody wrote into X-Forwarded-For.
+        address, now = request.client.host[:MOST_ADDRESS] if request.client else "", core.clock()
+        # The right key opens at any time: others at this address must not be able to keep its owner out.
+        if core.doors.admin(b"Bearer " + key) is None:
+            wait = wrong_keys.wait_seconds(address, now)
+            if wait > 0:
+                why = f"Too many wrong keys. The next is looked at in {round(wait) + 1} s."
+                return _login_refused(files["login.html"], as_json, 429, why, wait)
             wrong_keys.note(address, now)
             log.warning("a wrong admin key was shown to the console from %s", address)
             return _login_refused(files["login.html"], as_json, 401, WRONG_KEY, None)
@@ -245,11 +251,13 @@ async def _key(request: Request, as_json: bool) -> bytes:
                     raise ApiError(413, f"A login has at most {MOST_LOGIN_BYTES} bytes.", code="request_too_large")
     except TimeoutError:
         raise ApiError(408, f"The login did not arrive within {LOGIN_SECONDS:g} s.", code="body_timeout") from None
+    except ClientDisconnect:
+        raise ApiError(400, "The connection was closed before the whole login had come.") from None
     try:
         if as_json:
             return msgspec.json.decode(body, type=_Key).key.strip().encode()
         fields = parse_qs(body.decode(), max_num_fields=8)
-    except (ValueError, msgspec.MsgspecError):
+    except (ValueError, msgspec.MsgspecError, RecursionError):
         raise ApiError(400, "The login must be a form or a JSON object with `key`.", code="invalid_login") from None
     return fields.get("key", [""])[0].strip().encode()
 

@@ -138,11 +138,15 @@ def _windows(now: Now, backend: str) -> dict[str, Any] | None:
     view, cost = meter.window_view(backend, now.at), now.paths[backend].cost
     if view is None or not isinstance(cost, WindowCost):
         return None
+    paid = [window for window in meter.last_windows[backend] if window.ends_at > now.at]
     return {
         "copies": view.copies,
+        "copies_elsewhere": now.core.copies_elsewhere.get(backend, 0),
         "in_flight": view.in_flight,
         "room": view.room,
-        "seconds_left": view.seconds_left,
+        # A copy may have gone before the end of its last window, which is paid all the same.
+        "open": max(view.copies, len(paid)),
+        "seconds_left": max([view.seconds_left, *(window.ends_at - now.at for window in paid)]),
         "free_seconds": view.free_seconds,
         "usd_per_window": usd(cost.nanousd_per_window),
         "next_window_usd": usd(view.next_window_nanousd),

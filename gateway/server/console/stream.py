@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from starlette.responses import Response
 
+from gateway.server.http import ABORT
 from gateway.server.request import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Stream:
         self._listeners: set[Listener] = set()
         self._ticking: asyncio.Task[None] | None = None
         self._newest: tuple[float, bytes] | None = None
+        self._failing = False
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -122,8 +124,11 @@ class Stream:
         try:
             frame = b"event: state\ndata: " + self._make() + b"\n\n"
         except Exception:
-            log.exception("the console's figures could not be made; they are tried again in a second")
-            frame = HEARTBEAT
+            if not self._failing:
+                log.exception("the console's figures could not be made; they are tried again each second")
+            frame, self._failing = HEARTBEAT, True
+        else:
+            self._failing = False
         self._newest = now, frame
         return frame
 
@@ -137,7 +142,7 @@ class EventStream(Response):
         super().__init__(None, 200, {**headers, "x-accel-buffering": "no"}, "text/event-stream")
         del self.headers["content-length"]
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         listener = Listener(self._alive)
         self._stream.join(listener)
         gone = asyncio.create_task(_until_gone(receive))
@@ -148,8 +153,11 @@ class EventStream(Response):
                 async with asyncio.timeout(STALL_SECONDS):
                     await send({"type": "http.response.body", "body": frame, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except TimeoutError:  # it takes nothing: the server closes its connection when this returns
-            log.info("a console took nothing for %g s and was let go", STALL_SECONDS)
+        except TimeoutError:  # it takes nothing: a connection that is closed would wait until it does
+            end = scope.get("extensions", {}).get(ABORT)
+            if end is not None:
+                end["end"]()
+                await asyncio.wait((gone,), timeout=1.0)
         finally:
             gone.cancel()
             self._stream.leave(listener)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,20 +112,47 @@ def test_a_login_that_cannot_be_read_says_so(visitor: httpx.Client) -> None:
     assert visitor.post("/console/login", json={"key": API_KEY}).status_code == 401, "a data key is no admin key"
 
 
-async def test_wrong_keys_are_counted_and_then_not_looked_at(
+async def test_wrong_keys_are_counted_and_never_keep_the_owner_out(
     peer_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with gateway_in_process(policy(peer_url), tmp_path, monkeypatch) as running, at(running.root) as visitor:
         tried = [(await visitor.post("/console/login", json={"key": f"guess {n}"})).status_code for n in range(6)]
         assert tried == [401] * 5 + [429]
-        late = await visitor.post("/console/login", json={"key": ADMIN_KEY})
+        late = await visitor.post("/console/login", json={"key": "guess"})
         assert (late.status_code, late.json()["error"]["code"]) == (429, "too_many_tries")
         assert 0 < int(late.headers["retry-after"]) <= 14
-        page = await visitor.post("/console/login", data={"key": ADMIN_KEY})
+        page = await visitor.post("/console/login", data={"key": "guess"})
         assert page.status_code == 429
-        assert "Too many wrong keys. Wait " in page.text
+        assert "Too many wrong keys. The next is looked at in " in page.text
+        owner = await visitor.post("/console/login", json={"key": ADMIN_KEY})
+        assert owner.status_code == 204, "from the same address"
     assert caplog.text.count("wrong admin key") == 5
     assert "guess" not in caplog.text
+
+
+async def test_what_breaks_off_or_is_nested_too_deep_is_refused_and_leaves_no_traceback(
+    peer_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with gateway_in_process(policy(peer_url), tmp_path, monkeypatch) as running, at(running.root) as visitor:
+        deep = '{"a":' + "[" * 4000
+        answer = await visitor.post("/console/login", content=deep, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_login")
+        host = running.root.removeprefix("http://")
+        name, _, port = host.partition(":")
+        head = f"POST /console/login HTTP/1.1\r\nhost: {host}\r\norigin: {running.root}\r\ncontent-length: 99\r\n\r\nk"
+        _, gone = await asyncio.open_connection(name, int(port))
+        gone.write(head.encode())
+        await gone.drain()
+        gone.close()
+        long = await visitor.post("/console/login", json={"key": "x"}, headers={"x-forwarded-for": "A" * 60000})
+        assert long.status_code == 401
+    assert "Traceback" not in caplog.text
+    assert len(caplog.text) < 1000
+
+
+def test_a_login_that_is_too_long_ends_its_connection(visitor: httpx.Client) -> None:
+    answer = visitor.post("/console/login", content=b"x" * 5000)
+    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
 
 
 def test_files_are_kept_by_the_browser_until_they_change(visitor: httpx.Client) -> None:

@@ -7,7 +7,7 @@ import { Connection, fetched, leave } from "./connection.js";
 import { CrossoverChart } from "./crossover_chart.js";
 import { DecisionList } from "./decisions.js";
 import { Explained } from "./explained.js";
-import { setAttribute, setText, svg } from "./elements.js";
+import { h, setAttribute, setText, svg } from "./elements.js";
 import * as format from "./format.js";
 import * as palette from "./palette.js";
 import { showReplay } from "./replay.js";
@@ -81,7 +81,13 @@ async function loadReplay() {
   } catch {
     return; // what is shown stays
   }
-  if (report !== null) showReplay($("replay"), report);
+  if (report !== null) {
+    try {
+      showReplay($("replay"), report);
+    } catch (error) {
+      $("replay").replaceChildren(h("p", null, `This report cannot be shown: it is not as \`crossover replay --json\` writes it (${error.message}).`));
+    }
+  }
   tabs.allow("replay", report !== null);
 }
 
@@ -133,8 +139,12 @@ document.addEventListener("themechange", () => {
   time.redraw();
 });
 $("logout").addEventListener("click", async () => {
+  try {
+    await fetch("/console/logout", { method: "POST" });
+  } catch {
+    return; // no contact, as the banner says: the session is still open
+  }
   connection.end();
-  await fetch("/console/logout", { method: "POST" });
   leave();
 });
 $("banner-now").addEventListener("click", () => connection.now());

@@ -25,23 +25,27 @@ export function windowsPart() {
     const { windows } = backend;
     element.hidden = windows === null;
     if (windows === null) return;
-    const open = windows.copies > 0 && windows.seconds_left !== null;
+    const open = windows.open > 0;
     setAttribute(element, "data-open", open ? "" : null);
     setText(left, open ? format.countdown(windows.seconds_left) : "No window");
     setText(
       what,
       open
-        ? ` left of ${windows.copies === 1 ? "a paid window" : `${windows.copies} paid windows`}, ${windows.in_flight} in it, room for ${windows.room ?? format.UNKNOWN}`
+        ? ` left of ${windows.open === 1 ? "a paid window" : `${windows.open} paid windows`}, ${use(windows)}`
         : ` is open: nothing is being paid`,
     );
     const length = lengthOf(windows);
     bar.hidden = !open || length === null;
     if (!bar.hidden) fill.style.width = `${Math.min(1, windows.seconds_left / length) * 100}%`;
-    setText(summary, said(windows, backend.elsewhere_copies ?? 0));
+    setText(summary, said(windows));
     recent.hidden = !windows.recent.length;
     list.show(windows.recent.map(row));
   };
   return { element, update };
+}
+
+function use(windows) {
+  return windows.copies > 0 ? `${windows.in_flight} in it, room for ${windows.room}` : "its copy has gone";
 }
 
 /** Seconds that a window lasts, from one that was seen; null: none was. */
@@ -50,7 +54,8 @@ function lengthOf(windows) {
   return one ? one.ends_at - one.opened_at : null;
 }
 
-function said(windows, elsewhere) {
+function said(windows) {
+  const elsewhere = windows.copies_elsewhere;
   const times = windows.opened_since_start;
   const spent = times === 1 ? "1 window" : `${format.count(times)} windows`;
   const cost = times > 0 ? `: ${format.amount(windows.cost_usd_since_start)}` : "";

@@ -115,6 +115,8 @@ class Core:
         self.started_at = time.time()
         self.paths = tuple(serving_path(name, settings) for name, settings in serving.items())
         describe(self.series, policy, serving)
+        if self.ledger is not None:
+            self.series.ledger(writing=True, lost=0)
         at_first = {name: speed.max_tokens_per_second for name, speed in speeds.items()}
         show_crossovers(self.series, self.paths, at_first, self.meter.totals)
 

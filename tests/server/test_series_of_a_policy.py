@@ -39,6 +39,7 @@ def test_every_counter_of_money_and_verdicts_is_there_at_zero(core: Core) -> Non
     assert value(core, "counterfactual_cost_usd_total", served_by="box", priced_as="cmi") == 0
     assert value(core, "single_path_cost_usd_total", path="base") == 0
     assert value(core, "single_path_cost_usd_total", path="box") is None, "an owned box has no price elsewhere"
+    assert value(core, "ledger_lost_records_total") == 0
     for verdict in ("in_time", "late", "wrong"):
         assert value(core, "judged_requests_total", backend="box", model="tuned", verdict=verdict) == 0
         assert value(core, "judged_requests_total", backend="none", model="tuned", verdict=verdict) == 0

@@ -43,6 +43,14 @@ class DemoProcess:
             assert time.monotonic() < deadline, self.text()
             time.sleep(0.1)
 
+    def ends(self, seconds: float = 60) -> int:
+        """Its exit status; where it does not end, what it said and what still runs."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            running = {pid: Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in self.children()}
+            raise AssertionError(f"still running after {seconds:g} s: {running}\n{self.text()}") from None
+
     def children(self) -> list[int]:
         """Process ids of all descendants."""
         parents: dict[int, int] = {}
@@ -130,7 +138,7 @@ def test_ctrl_c_ends_every_part(demo: Any, tmp_path: Path) -> None:
     children = running.children()
     assert len(children) >= 3
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(20) == 130
+    assert running.ends() == 130
     assert "every part has ended" in running.text()
     assert gone(children)
 
@@ -150,7 +158,7 @@ def test_without_once_the_gateway_stays_up_and_answers(demo: Any, tmp_path: Path
     assert answer.json()["usage"]["completion_tokens"] == 5
     children = running.children()
     running.process.terminate()
-    assert running.process.wait(20) == 130
+    assert running.ends() == 130
     assert gone(children)
 
 
@@ -160,7 +168,7 @@ def test_a_part_that_dies_ends_the_demo_and_says_why(demo: Any, tmp_path: Path, 
     running.wait_for("base_url")
     children = running.children()
     os.kill(running.child(part), signal.SIGKILL)
-    assert running.process.wait(30) == 1
+    assert running.ends() == 1
     assert f"{name} ended by itself" in running.text()
     assert gone(children)
 

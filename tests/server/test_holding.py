@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gateway.routing.decision import Decision, Refusal
 from gateway.routing.facts import RequestFacts
 from gateway.server.app import Application
 from gateway.server.core import Core
+from gateway.server.request_log import configure_logging
 from gateway.server.run import _Server
 from tests.gateway_process import ADMIN_KEY, API_KEY
 from tests.scripted_peer import Connection, answer, scripted_peer
@@ -126,7 +128,8 @@ async def test_a_server_that_is_told_to_end_lets_go_of_whoever_waits(
         with socket.create_server(("127.0.0.1", 0)) as listener:
             config = uvicorn.Config(Application(core), ws="none", log_level="warning", timeout_graceful_shutdown=10)
             started = asyncio.Event()
-            server = _Server(config, core, started.set)
+            log = configure_logging(core.policy.log, sys.stderr)
+            server = _Server(config, core, log, started.set)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             await asyncio.wait_for(started.wait(), 10)
             gateway = Running(core, router, f"http://127.0.0.1:{listener.getsockname()[1]}")

@@ -13,7 +13,7 @@ help:
 	@echo "make demo    the whole product on this machine: vLLM on the CPU, a Bedrock stand-in, the gateway, traffic"
 	@echo "make test    linters, types and all tests, with a real vLLM server"
 	@echo "make lint    ruff and mypy alone"
-	@echo "make bench   the benchmarks: the gateway's overhead, a decision's cost"
+	@echo "make bench   the benchmarks: the gateway's overhead, a decision's cost, HTTP clients"
 	@echo "make dashboards    write grafana/dashboards/*.json anew"
 	@echo "make screenshots   take the pictures in docs/ anew, from a running demo (six minutes)"
 	@echo "make chart   draw docs/crossover.svg anew"
@@ -49,6 +49,7 @@ test: lint peers
 bench: setup
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.decision
+	$(BIN)/python -m benchmarks.upstream_client
 
 UV_LOCK := $(BIN)/uv pip compile --quiet --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 # Where PyTorch's CPU wheel is found: pip's find-links and CROSSOVER_TORCH_INDEX, as for the demo. Everything else comes

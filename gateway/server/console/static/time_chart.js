@@ -128,6 +128,7 @@ export class TimeChart {
         {
           ...axis(),
           size: 30,
+          space: 72, // a time with its seconds, and air
           values: (_, splits) => splits.map((at) => format.clock(at, splits[1] - splits[0] < 60)),
         },
         {

@@ -35,19 +35,23 @@ def live_crossovers(paths: Sequence[Path], capacity: Mapping[str, float], totals
     for box in paths:
         if not isinstance(box.cost, AmortizedCost):
             continue
-        others = [path for path in paths if not isinstance(path.cost, AmortizedCost)]
-        most = Fraction(capacity[box.name]).limit_denominator(10**6)
-        as_measured = replace(box, max_tokens_per_second=most)
-        single = {other.name: other.single_stream_tokens_per_second for other in others}
-        at_one_stream = [replace(other, max_tokens_per_second=single[other.name]) for other in others]
-        found += crossovers([as_measured, *at_one_stream], "max", mix_of(totals, box.name))
+        at_one_stream = [
+            replace(other, max_tokens_per_second=other.single_stream_tokens_per_second)
+            for other in paths
+            if not isinstance(other.cost, AmortizedCost)
+        ]
+        measured = _as_measured(box, capacity[box.name])
+        found += crossovers([measured, *at_one_stream], "max", mix_of(totals, box.name))
     return found
+
+
+def _as_measured(box: Path, capacity: float) -> Path:
+    return replace(box, max_tokens_per_second=Fraction(capacity).limit_denominator(10**6))
 
 
 def usd_per_1m_at_full(box: Path, capacity: float) -> Fraction:
     """What 1M output tokens cost on a box that is busy all the time, at the capacity measured now."""
-    measured = replace(box, max_tokens_per_second=Fraction(capacity).limit_denominator(10**6))
-    price = average_cost(measured, "max").usd_per_1m_tokens
+    price = average_cost(_as_measured(box, capacity), "max").usd_per_1m_tokens
     assert price is not None  # an owned box always has a price
     return price
 

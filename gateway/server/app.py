@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 import gateway
 from gateway.server.admin import admin_routes
+from gateway.server.console.headers import WithConsoleHeaders
 from gateway.server.console.routes import console_routes
 from gateway.server.copies import copy_observers
 from gateway.server.core import Core
@@ -39,7 +40,7 @@ class Application:
             "/v1/completions": Endpoint(core, "completions", warmups),
             "/v1/embeddings": Endpoint(core, "embeddings", warmups),
         }
-        self._rest = _rest(core, warmups)
+        self._rest = WithConsoleHeaders(_rest(core, warmups))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":

@@ -3,21 +3,21 @@ minutes before it, as the figures of now are."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from gateway.economics.money import usd
 from gateway.metering.totals import LONG_SECONDS
 from gateway.server.console.paths import Now, cost_per_1m, usd_per_1m
 from gateway.server.core import Core
 
-Span: TypeAlias = Literal["15m", "24h"]
-SPANS: dict[Span, tuple[float, int]] = {"15m": (900.0, 1), "24h": (86400.0, LONG_SECONDS)}
+SPANS: dict[str, tuple[float, int]] = {"15m": (900.0, 1), "24h": (86400.0, LONG_SECONDS)}
 """Seconds in all, and between points."""
 MOST_POINTS = 300
 """A chart has no more pixels to spend; of more points every n-th is sent."""
 
 
-def history(core: Core, span: Span) -> dict[str, Any]:
+def history(core: Core, span: str) -> dict[str, Any]:
+    """`span`: one of `SPANS`."""
     seconds, step = SPANS[span]
     moments = core.meter.totals.moments(seconds)
     every = max(1, -(-len(moments) // MOST_POINTS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -15,7 +15,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from gateway.server.console.files import File, read_files, with_message
-from gateway.server.console.history import history
+from gateway.server.console.headers import HEADERS, LOGIN_HEADERS, STATIC_HEADERS
+from gateway.server.console.history import SPANS, history
 from gateway.server.console.origin import from_own_page
 from gateway.server.console.replay_report import ReplayReport
 from gateway.server.console.sessions import LONGEST_SECONDS, Sessions, WrongKeys
@@ -27,22 +28,6 @@ from gateway.server.errors import ApiError
 
 log = logging.getLogger(__name__)
 
-HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
-# A form's Origin is "null" under no-referrer, and without Sec-Fetch-Site (plain http, not loopback) it is all there is.
-LOGIN_HEADERS = {**HEADERS, "referrer-policy": "same-origin"}
-STATIC_HEADERS = {**HEADERS, "cache-control": "no-cache"}
-"""Kept by the browser, and asked about each time: a new version of the gateway brings its whole page at once."""
 MOST_LOGIN_BYTES = 4096
 LOGIN_SECONDS = 10.0
 MOST_ADDRESS = 64
@@ -57,7 +42,7 @@ class _Key(msgspec.Struct):
 
 
 class _ConsoleRoute(APIRoute):
-    """Every answer with the console's headers, refusals too."""
+    """Refusals as the rest of the gateway words them, with what a client is to do then."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -71,8 +56,6 @@ class _ConsoleRoute(APIRoute):
                     answer.headers["connection"] = "close"  # the rest of the body is not read
                 if error.retry_after_seconds is not None:
                     answer.headers["retry-after"] = str(round(error.retry_after_seconds) + 1)
-            for name, value in HEADERS.items():
-                answer.headers.setdefault(name, value)
             return answer
 
         return handled
@@ -162,8 +145,10 @@ def console_routes(core: Core) -> APIRouter:
         return _json(_encode(state(core)))
 
     @routes.get("/api/history")
-    async def the_history(request: Request, span: Literal["15m", "24h"] = Query("15m")) -> Response:
+    async def the_history(request: Request, span: str = Query("15m")) -> Response:
         owner(request)
+        if span not in SPANS:
+            raise ApiError(400, f"'span' must be {' or '.join(SPANS)}.", code="invalid_value", param="span")
         return _json(_encode(history(core, span)))
 
     @routes.get("/api/stream")

@@ -213,3 +213,25 @@ async def test_without_a_console_every_address_says_why(
 def at(root: str) -> httpx.AsyncClient:
     """A browser of the console's own page."""
     return httpx.AsyncClient(base_url=root, headers={"origin": root}, timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/console/nothing/here", 404), ("PUT", "/console/login", 405), ("GET", "/console/", 307)],
+)
+def test_what_the_console_does_not_have_is_refused_with_its_headers_too(
+    visitor: httpx.Client, method: str, path: str, status: int
+) -> None:
+    answer = visitor.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_who_is_not_logged_in_learns_nothing_of_what_a_request_should_look_like(visitor: httpx.Client) -> None:
+    assert visitor.get("/console/api/history", params={"span": "1y"}).status_code == 401
+
+
+def test_the_rest_of_the_gateway_has_headers_of_its_own(visitor: httpx.Client) -> None:
+    assert "content-security-policy" not in visitor.get("/health/live").headers

@@ -29,8 +29,9 @@ class DemoProcess:
         self.output = folder / "demo.out"
         with self.output.open("wb") as out, (folder / "demo.json").open("wb") as answer:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway.cli", "demo", *arguments], stdout=answer, stderr=out
-            )
+                [sys.executable, "-m", "gateway.cli", "demo", *arguments], stdout=answer, stderr=out,
+                preexec_fn=_heed_interrupts,
+            )  # fmt: skip
         self.answer = folder / "demo.json"
 
     def text(self) -> str:
@@ -71,6 +72,11 @@ class DemoProcess:
             if word in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
                 return pid
         raise AssertionError(f"no child runs {word}")
+
+
+def _heed_interrupts() -> None:
+    """What a shell starts in the background ignores SIGINT, and so does all that is started from there."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def gone(pids: list[int], seconds: float = 15) -> bool:

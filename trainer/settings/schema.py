@@ -25,7 +25,7 @@ class BaseSettings(Settings):
 
 
 class DataSettings(Settings):
-    """JSON lines: `messages` (chat) or `prompt` and `completion`. The last answer or the completion alone is learned."""
+    """JSON lines: `messages` (chat), or `prompt` and `completion`. Only the last answer, or completion, is learned."""
 
     train: str = Field(description="file of the training rows", min_length=1)
     evaluation: str | None = Field(None, description="file of held-out rows; left out: a share of the training rows")

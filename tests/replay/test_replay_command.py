@@ -14,6 +14,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+# One replay is asked by many tests: in one worker it is run once.
+pytestmark = pytest.mark.xdist_group("replay command")
+
 ROOT = Path(__file__).parents[2]
 LAB = str(ROOT / "policies" / "replay-lab.yaml")
 

@@ -15,7 +15,7 @@ from tests.statement.ledgers import HOUR, T0, accruals, attempt, report_of, roun
 
 __all__ = ["chromium"]
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
 
 OUTSIDE = """() => [...document.querySelectorAll("figure svg")].filter(svg => svg.checkVisibility()).flatMap(svg => {
   const frame = svg.getBoundingClientRect();

@@ -17,7 +17,7 @@ from tests.chromium import Watched, watched_page
 from tests.gateway_process import ADMIN_KEY, API_KEY, GatewayProcess
 from tests.server.console.conftest import policy
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
 Start = Callable[..., GatewayProcess]
 
 

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, Route
 
 from gateway.server.console.files import read_files
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
 ROOT = "http://console.invalid"
 
 

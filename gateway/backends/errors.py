@@ -14,6 +14,8 @@ class Fault(enum.Enum):
     """Throttled, a quota, too many requests: another backend may serve it now."""
     COLD = "cold"
     """An imported model that is still being restored: another backend may be quicker."""
+    MODEL = "model"
+    """It is well, but does not have the model that it was asked for: an adapter that is not loaded (any more)."""
     UPSTREAM = "upstream"
     """Unreachable, hung, broken, garbage, or our own credentials refused."""
 

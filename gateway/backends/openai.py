@@ -25,6 +25,8 @@ KEEPALIVE_SECONDS = 4.0
 """Shorter than the 5 s after which uvicorn, which vLLM serves with, closes an idle connection."""
 DRAIN_SECONDS = 0.1
 """After [DONE] the end of the body is waited for so long, so that the connection can be used again."""
+VLLM_LACKS = "NotFoundError"
+"""The `type` of vLLM's error for a model, or an adapter, that it does not have."""
 PATHS: dict[Operation, str] = {
     "chat": "/chat/completions",
     "completions": "/completions",
@@ -278,6 +280,11 @@ def _error_from(backend: str, status: int, body: bytes, retry_after: float | Non
         said = _ErrorObject(f"backend {backend!r} answered HTTP {status}")
         shaped = False
     code = None if said.code is None else str(said.code)
+    if status == 404 and (said.param == "model" or code == "model_not_found" or said.type == VLLM_LACKS):
+        return UpstreamError(
+            f"backend {backend!r} does not have the model that it was asked for",
+            status=502, type="api_error", code="backend_lacks_model", fault=Fault.MODEL,
+        )  # fmt: skip
     if status in (401, 403, 404):
         # Its own key, or a model that the policy names and it does not have: nothing the client could mend.
         return UpstreamError(

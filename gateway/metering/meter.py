@@ -193,9 +193,11 @@ class Meter:
             logger.error(
                 "attempt %s of %s counts below 0, and is in no counter: %s", attempt.operation_id, backend, usage
             )
-            self._series.attempt(backend, alias, attempt.outcome, MISSING)
+            self._series.attempt(backend, alias, attempt.outcome, MISSING, generation=attempt.generation)
             return
-        self._series.attempt(backend, alias, attempt.outcome, usage, billable=_may_be_billed(attempt))
+        self._series.attempt(
+            backend, alias, attempt.outcome, usage, billable=_may_be_billed(attempt), generation=attempt.generation
+        )
         self._count("input", backend, usage.input_tokens)
         self._count("output", backend, usage.output_tokens)
         if attempt.outcome == "ok" and asked_for:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from http.server import HTTPServer
 from itertools import product
-from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,6 +18,8 @@ from prometheus_client import (
 
 from gateway.backends.usage import Usage
 from gateway.economics.money import NanoUsd, usd
+from gateway.metering.adapter_series import AdapterSeries
+from gateway.metering.children import Children
 from gateway.metering.metrics_page import serve_page
 from gateway.metering.records import OUTCOMES, VERDICTS, Outcome, Verdict
 
@@ -31,22 +32,6 @@ REASONS = (
     "cheapest_in_time", "window_is_paid", "window_pays", "only_choice", "fastest_though_late", "cheapest_though_late",
     "pinned", "fallback", "lower_quality_though_wrong",
 )  # fmt: skip
-
-
-_Metric = TypeVar("_Metric", Counter, Histogram)
-
-
-class _Children(dict[tuple[str, ...], _Metric]):
-    """A family's children by their label values: looking one up here costs a quarter of `labels()`."""
-
-    def __init__(self, family: _Metric) -> None:
-        super().__init__()
-        self._family: _Metric = family
-
-    def __missing__(self, values: tuple[str, ...]) -> _Metric:
-        child: _Metric = self._family.labels(*values)
-        self[values] = child
-        return child
 
 
 def _with(bounds: tuple[float, ...], ceilings: Mapping[str, Iterable[float]], quantity: str) -> tuple[float, ...]:
@@ -71,8 +56,8 @@ class Series:
         pairs = [(backend, model) for backend, names in models.items() for model in names]
         backends = list(models)
 
-        def counter(name: str, text: str, labels: list[str], known: Iterable[tuple[str, ...]]) -> _Children[Counter]:
-            made = _Children(Counter(f"crossover_{name}", text, labels, registry=registry))
+        def counter(name: str, text: str, labels: list[str], known: Iterable[tuple[str, ...]]) -> Children[Counter]:
+            made = Children(Counter(f"crossover_{name}", text, labels, registry=registry))
             for values in known:
                 made[values]
             return made
@@ -85,8 +70,8 @@ class Series:
 
         def histogram(
             name: str, text: str, labels: list[str], buckets: tuple[float, ...], known: Iterable[tuple[str, ...]]
-        ) -> _Children[Histogram]:
-            made = _Children(Histogram(f"crossover_{name}", text, labels, buckets=buckets, registry=registry))
+        ) -> Children[Histogram]:
+            made = Children(Histogram(f"crossover_{name}", text, labels, buckets=buckets, registry=registry))
             for values in known:
                 made[values]
             return made
@@ -270,7 +255,7 @@ class Series:
             "ceiling_seconds", "The latest that an answer is in time, of the policy.", ["model", "quantity"]
         )
         self.up = gauge("backend_up", "1: it can be asked.", ["backend"], [(b,) for b in backends])
-        self.adapter = gauge("adapter_info", "Which generation serves a model.", ["backend", "model", "generation"])
+        self.adapters = AdapterSeries(registry, _with(TTFT_BUCKETS, ceilings, "ttft"))
         gauge("policy_info", "The policy in force.", ["hash"]).labels(policy).set(1)
         gauge("build_info", "The program.", ["version"]).labels(version).set(1)
         self.loop_lag = Gauge(
@@ -304,8 +289,13 @@ class Series:
         self._ledger[1].inc(lost - self._lost)
         self._lost = lost
 
-    def attempt(self, backend: str, model: str, outcome: Outcome, usage: Usage, *, billable: bool = True) -> None:
-        """`billable` False: nobody will ask money for it, so that nothing is missing where it says no usage."""
+    def attempt(
+        self, backend: str, model: str, outcome: Outcome, usage: Usage, *, billable: bool = True,
+        generation: str | None = None,
+    ) -> None:  # fmt: skip
+        """`billable` False: nobody will ask money for it, so that nothing is missing where it says no usage.
+        `generation`: of the adapter that it was sent to."""
+        self.adapters.attempt(backend, model, generation or "", outcome, usage)
         self._attempts[backend, model, outcome].inc()
         if billable or usage.certainty != "missing":
             self._usage[backend, usage.certainty].inc()
@@ -353,7 +343,11 @@ class Series:
     def windows(self, backend: str, opened: int) -> None:
         self._windows[(backend,)].inc(opened)
 
-    def latency(self, backend: str, model: str, ttft_seconds: float, seconds_per_token: float | None) -> None:
+    def latency(
+        self, backend: str, model: str, ttft_seconds: float, seconds_per_token: float | None,
+        generation: str | None = None,
+    ) -> None:  # fmt: skip
+        self.adapters.first_token(backend, model, generation or "", ttft_seconds)
         self._ttft[backend, model].observe(ttft_seconds)
         if seconds_per_token is not None:
             self._per_token[backend, model].observe(seconds_per_token)

@@ -31,6 +31,9 @@ class ServedBy(Settings):
     )
     quality: Quality | None = Field(None, description="the class of its answers; default: what the alias needs")
     generation: str | None = Field(None, description="the adapter's immutable name, for example handbook@v0001")
+    may_lag: bool = Field(
+        False, description="may serve an older generation than the alias's newest; else it gets no requests then"
+    )
     api: Literal["invoke", "converse"] = Field("invoke", description="bedrock only")
     body: Literal["openai-chat", "openai-completion", "meta"] = Field("openai-chat", description="bedrock invoke only")
     embeddings: bool = Field(False, description="this model embeds; it does not generate")

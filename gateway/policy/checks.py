@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.policy.adapters import other_generations
 from gateway.policy.problem import PathInPolicy
 from gateway.policy.walk import closest
 
@@ -58,6 +59,12 @@ def _aliases(data: Any) -> Iterator[Broken]:
         for index, entry in enumerate(entries):
             if isinstance(entry, dict):
                 yield from _entry(entry, backends, (*path, "served_by", index))
+        for index, generation, first in other_generations(entries):
+            yield Broken(
+                (*path, "served_by", index, "generation"),
+                f"this is {generation}, and another entry of the alias serves {first}",
+                "give both the same generation, or set may_lag: true on the one that may be behind",
+            )
         needs = _get(settings, "needs")
         classes = {_get(entry, "quality") for entry in entries}
         if isinstance(needs, str) and needs != "any" and entries and not classes & {None, needs}:

@@ -96,7 +96,7 @@ def read_document(text: str, file: str, environ: Mapping[str, str]) -> Document:
         message = f"not YAML: the character U+{_code_point(error.character):04X} is not allowed"
         document.problems.append(Problem(file, before.count("\n") + 1, column, "", None, message, "remove it"))
     except RecursionError:
-        document.problems.append(Problem(file, 1, 1, "", None, "nested too deeply to be a policy", "flatten it"))
+        document.problems.append(Problem(file, 1, 1, "", None, "nested too deeply to hold settings", "flatten it"))
     finally:
         if loader is not None:
             loader.dispose()

@@ -1,31 +1,33 @@
-"""Read a policy file into frozen settings, or say everything that is wrong with it at once."""
+"""Read a policy, or another file of settings, into frozen values, or say everything that is wrong with it at once."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from gateway.economics.prices import CostKind
 from gateway.policy.base import RULE_ERROR, Settings
-from gateway.policy.checks import URL_SETTINGS, check_sections
+from gateway.policy.checks import URL_SETTINGS, Broken, check_sections
 from gateway.policy.document import Document, read_document
-from gateway.policy.problem import PathInPolicy, PolicyError, Problem
+from gateway.policy.problem import PathInPolicy, PolicyError, Problem, SettingsError
 from gateway.policy.schema import Policy
 from gateway.policy.walk import closest, described, holds_secret
 
 MAX_FILE_BYTES = 1024 * 1024
 COST_KINDS: tuple[str, ...] = get_args(CostKind)
+S = TypeVar("S", bound=Settings)
 
 
 def load_policy(
     path: str | Path, environ: Mapping[str, str] | None = None, *, require_environment: bool = True
 ) -> Policy:
-    """The settings of the file at `path`.
+    """The settings of the policy file at `path`.
 
     environ: where `${NAME}` and the keys' `env` are looked up; default: the process's environment.
     require_environment: False leaves unset variables as they are written (an error only where the setting cannot
@@ -33,24 +35,12 @@ def load_policy(
 
     Raises PolicyError with all errors, each with its file, line and column.
     """
-    name = str(path)
     try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise PolicyError([Problem(name, 1, 1, "", None, f"cannot be read: {reason}", "check the path")]) from None
-    if len(content) > MAX_FILE_BYTES:
-        message = f"larger than the limit of {MAX_FILE_BYTES} bytes"
-        raise PolicyError([Problem(name, 1, 1, "", None, message, "a policy holds settings only: split data out")])
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start]
-        column = error.start - (before.rfind(b"\n") + 1) + 1
-        problem = Problem(name, before.count(b"\n") + 1, column, "", None, "not UTF-8 text", "save it as UTF-8")
-        raise PolicyError([problem]) from None
-    return parse_policy(text, name, environ, require_environment=require_environment)
+        return parse_policy(read_text(path), str(path), environ, require_environment=require_environment)
+    except PolicyError:
+        raise
+    except SettingsError as error:
+        raise PolicyError(error.problems) from None
 
 
 def parse_policy(
@@ -58,25 +48,70 @@ def parse_policy(
 ) -> Policy:
     """As `load_policy`, for the text of a file; `file` is the name that errors show."""
     environ = os.environ if environ is None else environ
+
+    def check(data: Any) -> Iterator[Broken]:
+        return check_sections(data, environ, environment=require_environment)
+
+    try:
+        return parse_settings(Policy, text, file, environ, check=check, require_environment=require_environment)
+    except SettingsError as error:
+        raise PolicyError(error.problems) from None
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a settings file. Raises SettingsError where it cannot be read, is too large or is not UTF-8."""
+    name = str(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsError([Problem(name, 1, 1, "", None, f"cannot be read: {reason}", "check the path")]) from None
+    if len(content) > MAX_FILE_BYTES:
+        message = f"larger than the limit of {MAX_FILE_BYTES} bytes"
+        raise SettingsError([Problem(name, 1, 1, "", None, message, "it holds settings only: split data out")])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = error.start - (before.rfind(b"\n") + 1) + 1
+        problem = Problem(name, before.count(b"\n") + 1, column, "", None, "not UTF-8 text", "save it as UTF-8")
+        raise SettingsError([problem]) from None
+
+
+def parse_settings(
+    kind: type[S],
+    text: str,
+    file: str,
+    environ: Mapping[str, str],
+    *,
+    check: Callable[[Any], Iterable[Broken]] | None = None,
+    require_environment: bool = True,
+) -> S:
+    """The settings of class `kind` that `text` holds; `file` is the name that errors show.
+
+    check: what must hold between sections, asked over the raw values, which may be wrong in other ways.
+    Raises SettingsError with all errors, each with its file, line and column.
+    """
     document = read_document(text, file, environ)
     if document.data is None:
         if not document.problems:
             document.problems.append(Problem(file, 1, 1, "", None, "empty", "begin with `version: 1`"))
-        raise PolicyError(document.problems)
+        raise SettingsError(document.problems)
     problems = list(document.problems)
-    policy: Policy | None = None
+    settings: S | None = None
     blamed = set(document.unset) if require_environment else set()
     problems += [document.unset[path] for path in blamed]
     try:
-        policy = Policy.model_validate(document.data)
+        settings = kind.model_validate(document.data)
     except ValidationError as error:
-        for problem_path, problem in _from_pydantic(error, document):
+        for problem_path, problem in _from_pydantic(error, kind, document):
             if problem_path in document.unset:
                 if problem_path not in blamed:
                     problems.append(document.unset[problem_path])
             else:
                 problems.append(problem)
-    for mapping in described(Policy, document.data):
+    for mapping in described(kind, document.data):
         problems += [
             document.problem(mapping.path, message, key=True) for message in mapping.settings.rules(mapping.given)
         ]
@@ -84,24 +119,31 @@ def parse_policy(
         document.problem(
             broken.path, broken.message, broken.mend, _shown(document, broken.path) if broken.show_value else None
         )
-        for broken in check_sections(document.data, environ, environment=require_environment)
+        for broken in (check(document.data) if check else ())
     ]
-    if problems or policy is None:
-        raise PolicyError(list(dict.fromkeys(problems)))
-    return policy
+    if problems or settings is None:
+        raise SettingsError(list(dict.fromkeys(problems)))
+    return settings
 
 
 # -- pydantic's errors in the file's terms ----------------------------------------------------------------------------
 
 
-def _from_pydantic(error: ValidationError, document: Document) -> Iterator[tuple[PathInPolicy, Problem]]:
-    classes = {mapping.path: mapping.settings for mapping in described(Policy, document.data)}
+def _from_pydantic(
+    error: ValidationError, kind: type[Settings], document: Document
+) -> Iterator[tuple[PathInPolicy, Problem]]:
+    classes = {mapping.path: mapping.settings for mapping in described(kind, document.data)}
+    found: dict[PathInPolicy, Problem] = {}
     for line in error.errors(include_url=False, include_input=False):
         if line["type"] == RULE_ERROR:
             continue  # `Settings.rules` is asked again over the raw data, where it also sees invalid values
         path, on_key = _path(line["loc"], document.data)
         owner = classes.get(path[:-1])
-        yield path, _explain(line, path, on_key, owner, document)
+        problem = _explain(line, path, on_key, owner, document)
+        if (first := found.get(path)) is not None:  # each member of a union says what it would have taken
+            problem = replace(first, message=f"{first.message}, or {problem.message}", mend=first.mend or problem.mend)
+        found[path] = problem
+    yield from found.items()
 
 
 def _path(loc: tuple[int | str, ...], data: Any) -> tuple[PathInPolicy, bool]:
@@ -115,6 +157,8 @@ def _path(loc: tuple[int | str, ...], data: Any) -> tuple[PathInPolicy, bool]:
         if tag:
             member = path
             continue
+        if isinstance(part, str) and value is not None and not isinstance(value, dict):
+            continue  # the name of a union's member, where the value is not a mapping
         path = (*path, part)
         if isinstance(value, dict) and isinstance(part, str):
             value = value.get(part)

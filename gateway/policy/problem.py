@@ -1,4 +1,4 @@
-"""What is wrong with a policy file, and where. A problem never holds a secret's value."""
+"""What is wrong with a settings file, and where. A problem never holds a secret's value."""
 
 from __future__ import annotations
 
@@ -32,12 +32,16 @@ class Problem:
         return asdict(self)
 
 
-class PolicyError(ValueError):
-    """The policy file cannot be used. `problems` holds every error found, in the order of the file."""
+class SettingsError(ValueError):
+    """A settings file cannot be used. `problems` holds every error found, in the order of the file."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda p: (p.line, p.column, p.path)))
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class PolicyError(SettingsError):
+    """The policy file cannot be used."""
 
 
 def dotted(path: PathInPolicy) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.policy.access import AuthSettings, KeySettings, ServerSettings
+from gateway.policy.adapters import AdapterSettings
 from gateway.policy.aliases import AliasSettings, CeilingSettings, ServedBy
 from gateway.policy.backends import (
     BackendSettings,
@@ -33,7 +34,8 @@ from gateway.policy.replay import ReplaySettings
 from gateway.policy.routing import RoutingSettings
 
 __all__ = [
-    "AliasSettings", "AmortizedSettings", "AuthSettings", "BackendSettings", "BedrockCredentials", "CeilingSettings",
+    "AdapterSettings", "AliasSettings", "AmortizedSettings", "AuthSettings", "BackendSettings", "BedrockCredentials",
+    "CeilingSettings",
     "ConsoleSettings", "CostSettings", "KeySettings", "LedgerSettings", "LogSettings", "Name", "NonNegativeDecimal",
     "PerTokenSettings", "Policy", "PositiveDecimal", "PositiveFloat", "PriceSource", "ProvisionedSettings", "Quality",
     "QualitySettings", "ReplaySettings", "RoutingSettings", "ServedBy", "ServerSettings", "Settings", "SpeedSettings",
@@ -57,6 +59,7 @@ class Policy(Settings):
     routing: RoutingSettings = RoutingSettings()
     backends: Annotated[dict[Name, BackendSettings], Field(min_length=1)]
     aliases: dict[Name, AliasSettings] = Field(default_factory=dict)
+    adapters: AdapterSettings = AdapterSettings()
     replay: ReplaySettings = ReplaySettings()
     budget: SpendSettings = SpendSettings()
     log: LogSettings = LogSettings()

@@ -24,6 +24,8 @@ def excluded(facts: RequestFacts, route: Route, state: BackendState) -> str | No
         return f"its context is {route.context_tokens} tokens"
     if not state.up:
         return "it is down"
+    if route.barred is not None:
+        return route.barred
     if state.circuit_open:
         return "it failed repeatedly and is being left alone"
     return None

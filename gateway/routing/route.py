@@ -28,6 +28,9 @@ class Route(msgspec.Struct, frozen=True):
     cost: CostModel | None
     context_tokens: int | None
     refuses: Refuses
+    barred: str | None = None
+    """Why it serves nobody for now, in words: it lags behind the newest generation, or its adapter is not loaded. Who
+    publishes adapters puts another value in its place (`Router.swap`); None: it serves."""
     kind: Kind = "metered"
     """Follows from `cost`: nobody sets it. Worked out once, since every decision asks for it."""
 

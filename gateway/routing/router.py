@@ -35,9 +35,13 @@ class Router:
         self.aliases = aliases
         self.memory = Memory(settings, common)
         self._windows = crossover.Windows([route.cost for alias in aliases.values() for route in alias.routes])
-        self._boxes = {
-            name: tuple([route for route in alias.routes if route.kind == "box"]) for name, alias in aliases.items()
-        }
+        self._boxes = {name: _boxes(alias) for name, alias in aliases.items()}
+
+    def swap(self, alias: str, routes: AliasRoutes) -> None:
+        """Another value for an alias, from the next decision on: a decision is wholly of the one or of the other. Its
+        backends and their costs stay as they were."""
+        self.aliases = {**self.aliases, alias: routes}
+        self._boxes = {**self._boxes, alias: _boxes(routes)}
 
     @property
     def worth_nanousd(self) -> float:
@@ -93,6 +97,10 @@ def _decision(facts: RequestFacts, weighed: list[Weighed], chosen: Chosen, mean:
         order, candidates, chosen.reason, refusal, chosen.hold_seconds,
         None if chosen.warm is None else chosen.warm.route.backend, chosen.notes, mean,
     )  # fmt: skip
+
+
+def _boxes(alias: AliasRoutes) -> tuple[Route, ...]:
+    return tuple([route for route in alias.routes if route.kind == "box"])
 
 
 def _box_seen(boxes: tuple[Route, ...], decision: Decision) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,7 +23,9 @@ from gateway.server.intake import facts_for
 from gateway.server.request import ClientGone, parse_body, read_body, read_headers
 
 
-def admin_routes(core: Core) -> APIRouter:
+def owner_only(core: Core) -> Callable[[Request], None]:
+    """What every page of the owner's asks for first."""
+
     def owner(request: Request) -> None:
         value = request.headers.get("authorization")
         if core.doors.admin(None if value is None else value.encode("latin-1")) is None:
@@ -31,7 +34,11 @@ def admin_routes(core: Core) -> APIRouter:
                 type="authentication_error", code="invalid_admin_key",
             )  # fmt: skip
 
-    routes = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(owner)])
+    return owner
+
+
+def admin_routes(core: Core) -> APIRouter:
+    routes = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(owner_only(core))])
 
     @routes.get("/decisions")
     async def decisions(limit: int = Query(50, ge=1, le=1000)) -> dict[str, Any]:

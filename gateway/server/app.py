@@ -14,6 +14,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 import gateway
+from gateway.server.adapters.routes import adapter_routes
 from gateway.server.admin import admin_routes
 from gateway.server.console.headers import WithConsoleHeaders
 from gateway.server.console.routes import console_routes
@@ -74,6 +75,7 @@ def _rest(core: Core, warmups: Warmups) -> FastAPI:
     app.add_exception_handler(Exception, _answer_failure)
     app.include_router(health_routes(core))
     app.include_router(admin_routes(core))
+    app.include_router(adapter_routes(core))
     app.include_router(console_routes(core))
 
     def caller(request: Request) -> None:

@@ -73,7 +73,10 @@ class AttemptRun:
                 tracker.succeeded()
             except UpstreamError as error:
                 self.outcome, self.status = outcome_of(error), error.status
-                blame(tracker, error, core.clock())
+                if error.fault is not Fault.MODEL:
+                    blame(tracker, error, core.clock())
+                elif not core.deployments.lost(request.alias, name, request.target.model):
+                    tracker.broke(error.message, core.clock())
                 if expected_cold and not call.cold and request.wire.sent_at is None:
                     tracker.answering()  # refused, or never sent: nobody else is to wait for a copy
                 raise
@@ -118,7 +121,7 @@ class AttemptRun:
         alias = self._facts.alias
         if ttft is not None:
             per_token = (seconds - ttft) / (usage.output_tokens - 1) if usage.output_tokens > 1 else None
-            core.series.latency(name, alias, ttft, per_token)
+            core.series.latency(name, alias, ttft, per_token, self._request.target.generation)
             core.latencies.observed(name, ttft, per_token, core.clock())
             if self.outcome == "ok" and self._predicted is not None:
                 tracker.observed(

@@ -23,6 +23,8 @@ from gateway.routing.router import Router
 from gateway.routing.shared_state import SharedState
 from gateway.routing.speed import SpeedModel
 from gateway.routing.tracker import Tracker
+from gateway.server.adapters.deployments import Deployments
+from gateway.server.adapters.served_models import ask_models
 from gateway.server.auth import Doors
 from gateway.server.crossings import show_crossovers
 from gateway.server.decisions import Decisions
@@ -115,6 +117,15 @@ class Core:
         self.started_at = time.time()
         self.paths = tuple(serving_path(name, settings) for name, settings in serving.items())
         describe(self.series, policy, serving)
+        self.deployments = Deployments(
+            policy,
+            self.router.aliases,
+            self.series.adapters,
+            lambda alias, routes: self.router.swap(alias, routes),
+            lambda backend: ask_models(serving[backend]),
+            clock,
+        )
+        """Which generation of an adapter serves each alias on each backend."""
         if self.ledger is not None:
             self.series.ledger(writing=True, lost=0)
         at_first = {name: speed.max_tokens_per_second for name, speed in speeds.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.policy.schema import ServedBy
 from gateway.routing.decision import Decision
 from gateway.routing.explanation import explanation
 from gateway.routing.facts import RequestFacts
@@ -22,6 +23,8 @@ class Kept(msgspec.Struct, frozen=True):
     facts: RequestFacts
     fleet: FleetSnapshot
     decision: Decision
+    sent: list[ServedBy] = msgspec.field(default_factory=list)
+    """What it was sent to, attempt by attempt, once it was: of a canary, its own name and generation."""
 
 
 class Decisions:
@@ -46,9 +49,11 @@ class Decisions:
 
 
 def explained(kept: Kept) -> dict[str, Any]:
-    """A decision that was acted upon, as JSON-ready data."""
-    return {
-        "id": kept.id,
-        "decided_at": kept.decided_at,
-        **explanation(kept.facts, kept.fleet, kept.decision),
-    }
+    """A decision that was acted upon, as JSON-ready data. A candidate that was asked has the model and the generation
+    that it was asked for: beside a canary, the decision itself does not say which."""
+    told = explanation(kept.facts, kept.fleet, kept.decision)
+    asked = {target.backend: {"model": target.model, "generation": target.generation} for target in kept.sent}
+    for candidate in told["candidates"]:
+        candidate |= asked.get(candidate["backend"], {})
+    sent = [{"backend": one.backend, "model": one.model, "generation": one.generation} for one in kept.sent]
+    return {"id": kept.id, "decided_at": kept.decided_at, "sent": sent, **told}

@@ -25,7 +25,10 @@ def describe(series: Series, policy: Policy, serving: Mapping[str, BackendSettin
         for quantity, seconds in _ceilings(settings):
             series.ceiling.labels(alias, quantity).set(seconds)
         for target in settings.served_by:
-            series.adapter.labels(target.backend, alias, target.generation or "").set(1)
+            if target.generation is None:
+                series.adapters.without_generation(target.backend, alias)
+            else:
+                series.adapters.serves(target.backend, alias, {target.generation: 1.0})
 
 
 def _describe_cost(series: Series, name: str, cost: CostModel | None) -> None:

@@ -65,4 +65,8 @@ def unserved_aliases(core: Core) -> list[str]:
     """Aliases none of whose backends can be asked now."""
     now = core.clock()
     up = {n for n, t in core.fleet.trackers.items() if t.reachable and not t.circuit_open(now)}
-    return [alias for alias, s in core.policy.aliases.items() if not any(t.backend in up for t in s.served_by)]
+    return [
+        alias
+        for alias, served in core.router.aliases.items()
+        if not any(route.backend in up and route.barred is None for route in served.routes)
+    ]

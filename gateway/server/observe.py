@@ -17,6 +17,7 @@ from gateway.policy.schema import BackendSettings
 from gateway.routing.load import Load
 from gateway.routing.standing import standing
 from gateway.routing.tracker import Tracker
+from gateway.server.adapters.served_models import watch_models
 from gateway.server.core import Core
 from gateway.server.crossings import show_crossovers
 
@@ -213,4 +214,6 @@ def observers(core: Core) -> list[asyncio.Task[None]]:
         url = metrics_url(settings)
         if url is not None:
             tasks.append(asyncio.create_task(watch_load(core, name, url), name=f"load of {name}"))
+            if settings.wire == "openai":
+                tasks.append(asyncio.create_task(watch_models(core, name), name=f"models of {name}"))
     return tasks

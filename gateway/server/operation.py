@@ -12,12 +12,14 @@ from math import inf
 from msgspec import structs
 
 from gateway.backends.contract import Reply, UpstreamRequest
-from gateway.backends.errors import UpstreamError
+from gateway.backends.errors import Fault, UpstreamError
 from gateway.backends.usage import MISSING
 from gateway.metering.records import Attempt, OperationRecord, Outcome, Verdict
+from gateway.policy.schema import ServedBy
 from gateway.routing.decision import Candidate, Decision, Reason
 from gateway.routing.facts import Operation, RequestFacts
 from gateway.routing.refusal import LATENCY_CEILING
+from gateway.server.answer_headers import response_headers
 from gateway.server.attempt import CLIENT_CLOSED, AttemptRun
 from gateway.server.core import Core
 from gateway.server.decisions import Kept
@@ -80,7 +82,6 @@ class OperationRun:
         self._key = ""
         self._parsed: ParsedBody | None = None
         self._facts: RequestFacts | None = None
-        self._decision: Decision | None = None
         self._prompt_bytes = 0
         self._reason: Reason = "none"
         self._held_seconds = 0.0
@@ -92,7 +93,8 @@ class OperationRun:
         """Headers have gone out: from here on no other backend can be tried."""
         self._attempts = 0
         self._backend: str | None = None
-        self._candidate: Candidate | None = None
+        self._target: ServedBy | None = None
+        self._kept: Kept | None = None
         self._usage = MISSING
         self._ttft: float | None = None
         self._outcome: Outcome = "refused"
@@ -194,10 +196,11 @@ class OperationRun:
             self._facts = facts
             now = core.clock()
             fleet = core.fleet.snapshot(now)
-            decision = self._decision = core.router.decide(facts, fleet)
+            decision = core.router.decide(facts, fleet)
             self._reason = decision.reason
             core.router.note(facts, decision, now)
-            core.decisions.keep(Kept(self._id, time.time(), facts, fleet, decision))
+            self._kept = Kept(self._id, time.time(), facts, fleet, decision)
+            core.decisions.keep(self._kept)
             if decision.warm is not None:
                 self._warmups.start(decision.warm, facts.alias)
             if decision.hold_seconds is None or not facts.may_hold:
@@ -236,16 +239,34 @@ class OperationRun:
 
     async def _attempt(self, body: bytes, parsed: ParsedBody, candidate: Candidate, *, last: bool) -> None:
         """Raises `UpstreamError`."""
-        core, facts = self._core, self._facts
-        assert facts is not None
+        slot = self._core.deployments.slots.get((parsed.model, candidate.backend))
+        if slot is None:
+            await self._send_to(candidate.target, body, parsed, candidate, last)
+            return
+        lane = slot.next()
+        try:
+            with lane as target:
+                await self._send_to(target, body, parsed, candidate, last)
+        except UpstreamError as error:
+            if error.fault is not Fault.MODEL or lane is slot.live:
+                raise
+            with slot.live as target:  # a canary that is not loaded costs nobody an answer
+                await self._send_to(target, body, parsed, candidate, last)
+
+    async def _send_to(
+        self, target: ServedBy, body: bytes, parsed: ParsedBody, candidate: Candidate, last: bool
+    ) -> None:
+        core, facts, kept = self._core, self._facts, self._kept
+        assert facts is not None and kept is not None  # noqa: PT018
+        kept.sent.append(target)
         self._attempts += 1
         self._backend = candidate.backend
-        self._candidate = candidate
+        self._target = target
         core.series.decision(candidate.backend, self._reason)
         place = None if self._trace is None else self._trace.child()
         request = UpstreamRequest(
             operation=self._operation,
-            target=candidate.target,
+            target=target,
             alias=facts.alias,
             body=body,
             fields=parsed.fields,
@@ -264,7 +285,7 @@ class OperationRun:
             predicted=candidate.predicted, facts=facts, caller=self._key,
         )  # fmt: skip
         try:
-            await attempt.run(lambda reply: self._relay(reply, candidate))
+            await attempt.run(self._relay)
         finally:
             self._usage, self._outcome, self._status = attempt.usage, attempt.outcome, attempt.status
             if attempt.record is not None:
@@ -274,12 +295,12 @@ class OperationRun:
             if parsed.stream and attempt.answered_at is not None:
                 self._ttft = attempt.answered_at - self._arrived
 
-    async def _relay(self, reply: Reply, candidate: Candidate) -> None:
+    async def _relay(self, reply: Reply) -> None:
         """The upstream's bytes to the client as they come."""
         streaming = self._streaming
         chunks = aiter(reply)
         first = await anext(chunks)
-        headers = self._response_headers(reply.content_type, candidate)
+        headers = self._response_headers(reply.content_type)
         if not streaming:
             headers.append((b"content-length", str(len(first)).encode()))
         self._answering = True
@@ -308,29 +329,18 @@ class OperationRun:
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
-    def _response_headers(self, content_type: str, candidate: Candidate | None) -> list[tuple[bytes, bytes]]:
-        headers = [
-            (b"content-type", content_type.encode("latin-1")),
-            (b"x-request-id", (self._headers.request_id or self._id).encode()),
-        ]
-        if self._decision is not None:
-            headers.append((b"x-crossover-decision", self._id.encode()))
-            headers.append((b"x-crossover-reason", self._reason.encode()))
-        if candidate is not None:
-            headers.append((b"x-crossover-backend", candidate.backend.encode()))
-            if candidate.target.generation is not None:
-                headers.append((b"x-crossover-adapter", candidate.target.generation.encode("latin-1", "replace")))
-        if content_type.startswith("text/event-stream"):
-            headers.append((b"cache-control", b"no-cache"))
-            headers.append((b"x-accel-buffering", b"no"))
-        return headers
+    def _response_headers(self, content_type: str) -> list[tuple[bytes, bytes]]:
+        return response_headers(
+            content_type, self._headers.request_id or self._id,
+            None if self._kept is None else (self._id, self._reason), self._target,
+        )  # fmt: skip
 
     async def _refuse(self, error: ApiError) -> None:
         if self._outcome in ("refused", "cancelled"):
             self._outcome = "client_error" if error.status < 500 and error.status != 429 else "refused"
         self._status = error.status
         body = error.body()
-        headers = self._response_headers("application/json", self._candidate)
+        headers = self._response_headers("application/json")
         headers.append((b"content-length", str(len(body)).encode()))
         if error.retry_after_seconds is not None:
             seconds = min(LONGEST_RETRY_AFTER_SECONDS, max(1.0, error.retry_after_seconds))
@@ -387,4 +397,4 @@ class OperationRun:
         if log is not None:
             log.put(end)
         if tracing is not None and trace is not None:
-            tracing.end(trace, end, self._decision)
+            tracing.end(trace, end, None if self._kept is None else self._kept.decision)

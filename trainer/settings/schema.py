@@ -128,6 +128,14 @@ class ServingSettings(Settings):
     max_lora_rank: Count = Field(16, description="vLLM's --max-lora-rank")
 
 
+class ExportSettings(Settings):
+    """Merged weights for Bedrock Custom Model Import, written by `crossover refresh`."""
+
+    folder: str = Field(
+        description="folder under which each version's merged model is written, as name@v0001", min_length=1
+    )
+
+
 class PublishSettings(Settings):
     """Where `crossover refresh` and `crossover adapter publish` bring it to traffic."""
 
@@ -159,6 +167,7 @@ class TrainSettings(Settings):
     checkpoint: CheckpointSettings = CheckpointSettings()
     device: DeviceSettings = DeviceSettings()
     serving: ServingSettings = ServingSettings()
+    export: ExportSettings | None = None
     publish: PublishSettings | None = None
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.sandbox.bedrock.text import Finish, Generator, Piece, TextRequest
 from gateway.sandbox.generator import metrics
+from gateway.sandbox.generator.adapters import Adapters
 from gateway.sandbox.generator.answers import DONE, Answer, encode
 from gateway.sandbox.generator.box import Box, Stream
 from gateway.sandbox.generator.questions import Kind, Question, RefusedError, fitted, read_question
@@ -22,6 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 MAX_BODY_BYTES = 20 * 1024 * 1024
 VERSION = "generator (simulated)"
 _GENERATION: dict[str, Kind] = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
+_ADAPTERS = {"/v1/load_lora_adapter": True, "/v1/unload_lora_adapter": False}
 _JSON = b"application/json"
 
 
@@ -31,6 +33,7 @@ class GeneratorServer:
     def __init__(self, settings: GeneratorSettings) -> None:
         self.settings = settings
         self.box = Box(settings)
+        self.adapters = Adapters(settings)
         self._generator = Generator()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,6 +41,9 @@ class GeneratorServer:
             await _lifespan(receive, send)
             return
         kind = _GENERATION.get(scope["path"])
+        if scope["method"] == "POST" and scope["path"] in _ADAPTERS:
+            await self._load_or_unload(_ADAPTERS[scope["path"]], receive, send)
+            return
         if kind is None or scope["method"] != "POST":
             await self._rest(scope, send)
             return
@@ -63,7 +69,7 @@ class GeneratorServer:
             gone.cancel()
 
     async def _answer(self, kind: Kind, raw: bytes, send: Send) -> None:
-        question = read_question(kind, raw, self.settings)
+        question = read_question(kind, raw, self.settings, self.adapters.knows)
         prompt_tokens = self._generator.count(question.text)
         text = fitted(question, prompt_tokens, self.settings)
         answer = Answer(question)
@@ -105,6 +111,15 @@ class GeneratorServer:
             pending += answer.usage_event(prompt_tokens, output_tokens)
         await send({"type": "http.response.body", "body": pending + DONE, "more_body": False})
 
+    async def _load_or_unload(self, load: bool, receive: Receive, send: Send) -> None:
+        try:
+            raw = await _read(receive)
+            if raw is not None:
+                said = self.adapters.load(raw) if load else self.adapters.unload(raw)
+                await _whole(send, 200, said.encode(), b"text/plain; charset=utf-8")
+        except RefusedError as error:
+            await _whole(send, error.status, encode({"error": {**error.error, "code": error.status}}))
+
     async def _rest(self, scope: Scope, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         if method == "GET" and path == "/v1/models":
@@ -115,6 +130,7 @@ class GeneratorServer:
                 }
                 for model in self.settings.models
             ]  # fmt: skip
+            models += [{**models[0], **card} for card in self.adapters.cards()]
             await _whole(send, 200, encode({"object": "list", "data": models}))
         elif method == "GET" and path == "/health":
             await _whole(send, 200, b"")

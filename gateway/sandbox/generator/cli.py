@@ -33,6 +33,7 @@ def generator(
         float, typer.Option(help="Prompt tokens read per second, prompts one after another; 0: at once.", min=0)
     ] = 0.0,
     context_tokens: Annotated[int, typer.Option(help="Longest prompt and answer together, tokens.", min=2)] = 8192,
+    max_lora_rank: Annotated[int, typer.Option(help="Adapters of a higher rank are refused.", min=1)] = 16,
     json: Annotated[bool, typer.Option("--json", help="When up, print the address as one JSON line.")] = False,
 ) -> None:
     """Run the generator box until Ctrl-C."""
@@ -49,6 +50,7 @@ def generator(
             first_token_seconds=first_token_seconds,
             prompt_tokens_per_second=prompt_tokens_per_second,
             context_tokens=context_tokens,
+            max_lora_rank=max_lora_rank,
         )
     except ValueError as error:
         typer.echo(str(error), err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -15,10 +16,13 @@ Kind: TypeAlias = Literal["chat", "completions"]
 class RefusedError(Exception):
     """What a client is told instead of an answer, as OpenAI's error object."""
 
-    def __init__(self, status: int, message: str, code: str | None = None, param: str | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, code: str | None = None, param: str | None = None,
+        type: str = "invalid_request_error",
+    ) -> None:  # fmt: skip
         super().__init__(message)
         self.status = status
-        self.error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+        self.error = {"message": message, "type": type, "param": param, "code": code}
 
 
 class _Part(msgspec.Struct):
@@ -64,15 +68,16 @@ class Question(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-def read_question(kind: Kind, raw: bytes, settings: GeneratorSettings) -> Question:
-    """`text.max_tokens` is the body's, or all of the context. Raises `RefusedError`."""
+def read_question(kind: Kind, raw: bytes, settings: GeneratorSettings, knows: Callable[[str], bool]) -> Question:
+    """`knows`: whether a name is served, as a base model or as an adapter. `text.max_tokens` is the body's, or all of
+    the context. Raises `RefusedError`."""
     try:
         body = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RefusedError(400, f"The request body cannot be read: {error}.", "invalid_json") from None
     if body.model is None:
         raise RefusedError(400, "You must provide a model parameter.", "missing_parameter", "model")
-    if body.model not in settings.models:
+    if not knows(body.model):
         raise RefusedError(404, f"The model '{body.model[:80]}' does not exist.", "model_not_found", "model")
     _refuse_what_cannot_be_done(body)
     given = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens

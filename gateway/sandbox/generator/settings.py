@@ -16,6 +16,8 @@ class GeneratorSettings(BaseModel):
 
     models: tuple[Annotated[str, Field(min_length=1)], ...] = Field(("tuned",), min_length=1)
     """All of them answer alike: the text depends on the prompt alone."""
+    max_lora_rank: int = Field(16, ge=1)
+    """Adapters of a higher rank are refused when they are loaded."""
     tokens_per_second: NotNegative = 0.0
     """One stream alone."""
     max_tokens_per_second: NotNegative = 0.0

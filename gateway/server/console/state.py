@@ -9,6 +9,7 @@ import gateway
 from gateway.economics.money import usd
 from gateway.economics.prices import AmortizedCost, ProvisionedCost, WindowCost
 from gateway.routing.explanation import sentence as why
+from gateway.server.adapters.status import target_state
 from gateway.server.console.paths import TRAILING_SECONDS, Now, box_rows, path_rows, rival, sentence
 from gateway.server.core import Core
 from gateway.server.decisions import Kept
@@ -167,17 +168,22 @@ def _windows(now: Now, backend: str) -> dict[str, Any] | None:
 
 
 def _adapters(core: Core) -> list[dict[str, Any]]:
-    return [
-        {
-            "model": alias,
-            "backend": target.backend,
-            "served_model": target.model,
-            "generation": target.generation,
-            "gate": None,
-        }
-        for alias, settings in core.policy.aliases.items()
-        for target in settings.served_by
-    ]
+    return [_adapter(alias, target_state(core, alias, r)) for alias, s in core.router.aliases.items() for r in s.routes]
+
+
+def _adapter(alias: str, at: dict[str, Any]) -> dict[str, Any]:
+    live, canary, previous = at["live"], at["canary"], at["previous"]
+    return {
+        "model": alias,
+        "backend": at["backend"],
+        "served_model": live["model"],
+        "generation": live["generation"],
+        "canary": None if canary is None else {key: canary[key] for key in ("model", "generation", "share", "missing")},
+        "previous": None if previous is None else previous["generation"],
+        "excluded": at["excluded"],
+        "changed_at": at.get("changed_at"),
+        "gate": None,
+    }
 
 
 def _decision(kept: Kept) -> dict[str, Any]:

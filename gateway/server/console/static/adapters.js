@@ -1,6 +1,7 @@
 // Which weights answer for each model, where, and what the quality gate said of them.
 
 import { makeTable } from "./elements.js";
+import { percent } from "./format.js";
 import { hueOf, shown } from "./palette.js";
 
 const COLUMNS = [{ title: "Model" }, { title: "On" }, { title: "Generation" }, { title: "Quality gate" }];
@@ -13,6 +14,15 @@ export function showAdapters(place, state) {
   place.table.show(state.adapters.map(row));
 }
 
+// The live one; a canary beside it with its share; and whether it serves at all now.
+function generations(one) {
+  const live = one.generation ?? "base weights";
+  if (one.excluded !== null) return `${live} (gets no requests)`;
+  if (one.canary === null) return live;
+  const canary = one.canary.missing ? "not loaded, gets no requests" : percent(one.canary.share);
+  return `${live}, canary ${one.canary.generation}: ${canary}`;
+}
+
 function row(one) {
   return {
     key: `${one.model}/${one.backend}`,
@@ -20,9 +30,9 @@ function row(one) {
       one.model,
       { text: shown(one.backend), class: "path", hue: hueOf(one.backend) },
       {
-        text: one.generation ?? "base weights",
-        class: one.generation === null ? "quiet-text" : null,
-        title: `served as ${one.served_model}`,
+        text: generations(one),
+        class: one.generation === null || one.excluded !== null ? "quiet-text" : null,
+        title: one.excluded === null ? `served as ${one.served_model}` : `gets no requests: ${one.excluded}`,
       },
       { text: one.gate === null ? "not judged" : String(one.gate), class: one.gate === null ? "quiet-text" : null },
     ],

@@ -1,0 +1,122 @@
+"""/admin/adapters: see which generation serves, publish one, try it as a canary, promote it, roll it back.
+
+The gateway is told names alone. Which file a name stands for is between the publisher and the model server: no path
+ever comes in here, and nothing is loaded."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Request
+
+from gateway.routing.deployment import (
+    Deployment,
+    DeploymentError,
+    Served,
+    canaried,
+    promoted,
+    published,
+    rolled_back,
+)
+from gateway.server.adapters.deployments import NotKeptError, NotLoadedError, Transition
+from gateway.server.adapters.slot import Slot
+from gateway.server.adapters.status import alias_state, all_states
+from gateway.server.admin import owner_only
+from gateway.server.core import Core
+from gateway.server.errors import ApiError
+from gateway.server.request import ClientGone, read_body, read_headers
+
+MAX_BODY_BYTES = 4096
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,63}$")]
+"""As in the policy."""
+
+
+class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`generation` left out: the model's name is its generation, as immutable names are. `share` below 1: a canary."""
+
+    model: Name
+    generation: Name | None = None
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+
+
+_decode = msgspec.json.Decoder(Publication).decode
+
+
+def adapter_routes(core: Core) -> APIRouter:
+    routes = APIRouter(prefix="/admin/adapters", tags=["admin"], dependencies=[Depends(owner_only(core))])
+    limits = core.policy.server.model_copy(update={"max_body_bytes": MAX_BODY_BYTES})
+
+    async def change(slot: Slot, transition: Transition, *, at_once: bool = False) -> dict[str, Any]:
+        try:
+            warnings = await core.deployments.change(slot, transition, at_once=at_once)
+        except DeploymentError as error:
+            raise ApiError(409, f"{slot.alias} on {slot.backend}: {error}.", code="adapter_conflict") from None
+        except NotLoadedError as error:
+            raise ApiError(409, f"{error}. Nothing was changed.", code="adapter_not_loaded") from None
+        except NotKeptError as error:
+            raise ApiError(
+                500, f"{error}. Nothing was changed: mend the file's place, or take adapters.state out of the policy.",
+                type="server_error", code="adapter_state_not_written",
+            ) from None  # fmt: skip
+        return {**alias_state(core, slot.alias), "warnings": warnings}
+
+    @routes.get("")
+    async def everything() -> dict[str, Any]:
+        """What serves each alias now: live, canary, previous, and how many requests are under way with each. Backends
+        that lack an adapter are asked again."""
+        await core.deployments.look_again()
+        return all_states(core)
+
+    @routes.put("/{place:path}")
+    async def publish(place: str, request: Request) -> dict[str, Any]:
+        """ALIAS/BACKEND gets another generation: all requests at once, or with `share` below 1 that part of them.
+        The backend must have loaded it. Requests under way stay where they are."""
+        slot = _slot(core, place)
+        headers = read_headers(request.scope["headers"])
+        try:
+            asked = _decode(await read_body(request.receive, headers, limits))
+        except ClientGone:
+            raise ApiError(400, "The connection was closed before the whole body had come.") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ApiError(
+                400, f'The body must be {{"model": NAME, "generation": NAME, "share": above 0, at most 1}}: {error}.',
+                code="invalid_value",
+            ) from None  # fmt: skip
+        served = Served(asked.model, asked.generation or asked.model)
+
+        def transition(deployment: Deployment, turn: int) -> Deployment:
+            if asked.share < 1:
+                return canaried(deployment, served, asked.share, time.time())
+            return published(deployment, served, time.time(), turn)
+
+        return await change(slot, transition)
+
+    @routes.post("/{place:path}/promote")
+    async def promote(place: str) -> dict[str, Any]:
+        """The canary gets all requests."""
+        return await change(_slot(core, place), lambda deployment, turn: promoted(deployment, time.time(), turn))
+
+    @routes.post("/{place:path}/rollback")
+    async def rollback(place: str) -> dict[str, Any]:
+        """Ends the canary; without one, what was live before is live again. At once."""
+        return await change(
+            _slot(core, place), lambda deployment, turn: rolled_back(deployment, time.time(), turn), at_once=True
+        )
+
+    return routes
+
+
+def _slot(core: Core, place: str) -> Slot:
+    """Both names may hold a /, so that the pair is looked up and not taken apart."""
+    slots = core.deployments.slots
+    found = next((slot for (alias, backend), slot in slots.items() if place == f"{alias}/{backend}"), None)
+    if found is None:
+        known = ", ".join(f"{alias}/{backend}" for alias, backend in slots) or "none"
+        raise ApiError(
+            404, f"No adapter can be published to '{place[:140]}' (ALIAS/BACKEND). Places: {known}. (A backend of wire "
+            "openai that serves the alias once; a model of Bedrock's is changed in the policy.)",
+            code="adapter_place_not_found",
+        )  # fmt: skip
+    return found

@@ -65,13 +65,16 @@ def module_command(python: Path, module: str, arguments: Sequence[str] = ()) -> 
     return [str(python), "-m", module, *arguments]
 
 
-def run_module(python: Path, module: str, arguments: Sequence[str] = ()) -> int:
+def run_module(python: Path, module: str, arguments: Sequence[str] = (), *, all_to_stderr: bool = False) -> int:
     """Run `python -m module` with this process's standard streams; return its exit status.
+
+    `all_to_stderr`: standard output belongs to this process, and the child's goes where its errors go.
 
     SIGINT and SIGTERM are passed on (a terminal's Ctrl-C reaches the child by itself), and the child is waited for: a
     training run writes a checkpoint before it ends.
     """
-    child = subprocess.Popen(module_command(python, module, arguments), env=environment())  # noqa: S603
+    command = module_command(python, module, arguments)
+    child = subprocess.Popen(command, env=environment(), stdout=sys.stderr if all_to_stderr else None)  # noqa: S603
 
     def pass_on(number: int, _frame: object) -> None:
         if child.poll() is None:

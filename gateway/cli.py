@@ -83,6 +83,9 @@ def _mount() -> None:
     from gateway.sandbox.generator.cli import app as generator
     from gateway.sandbox.vllm.cli import app as vllm
     from gateway.statement.cli import report
+    from trainer.cli import adapter
+    from trainer.preflight.cli import doctor
+    from trainer.refresh.cli import refresh
 
     app.command()(demo)
     app.command()(economics)
@@ -90,6 +93,9 @@ def _mount() -> None:
     app.command()(plan)
     app.command()(explain)
     app.command()(report)
+    app.command()(doctor)
+    app.command()(refresh)
+    app.add_typer(adapter, name="adapter")
     app.add_typer(bench, name="bench")
     app.add_typer(policy, name="policy")
     sandbox.add_typer(bedrock, name="bedrock")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sandbox.hosting import free_port
-from gateway.sandbox.vllm.prepare import ADAPTER_NAME, Prepared, prepare
+from gateway.sandbox.vllm.prepare import Prepared, prepare
 from gateway.sandbox.vllm.server import VllmServer
 from gateway.sandbox.vllm.settings import VllmSettings
 
@@ -42,7 +42,7 @@ class RunningVllm:
 
     @property
     def tuned_model(self) -> str:
-        return ADAPTER_NAME
+        return self.prepared.adapter
 
     @property
     def pid(self) -> int:
@@ -64,7 +64,7 @@ def vllm_server(vllm_prepared: Prepared, tmp_path_factory: pytest.TempPathFactor
         VllmSettings(
             python=vllm_prepared.python,
             model_dir=vllm_prepared.model_dir,
-            adapters={ADAPTER_NAME: vllm_prepared.adapter_dir},
+            adapters={vllm_prepared.adapter: vllm_prepared.adapter_dir},
             port=free_port(),
             log_file=tmp_path_factory.mktemp("vllm") / "vllm.log",
         )

@@ -66,7 +66,7 @@ def set_up(box: ServedBox, speed: BoxSpeed, folder: Path) -> Iterator[Stage]:
         "CROSSOVER_DEMO_BOX_URL": box.base_url,
         "CROSSOVER_DEMO_BOX_SINGLE": f"{speed.single_stream:.2f}",
         "CROSSOVER_DEMO_BOX_MAX": f"{speed.together:.2f}",
-        "CROSSOVER_DEMO_TUNED_MODEL": box.tuned_model,
+        "CROSSOVER_DEMO_ADAPTER": box.tuned_model,
         "CROSSOVER_DEMO_BASE_MODEL": box.base_model,
         "CROSSOVER_DEMO_BEDROCK_URL": sandbox_url,
     }

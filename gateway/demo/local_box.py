@@ -14,7 +14,7 @@ from gateway.demo.children import Child, wait_for_port
 from gateway.demo.stages import Stages
 from gateway.sandbox.hosting import free_port
 from gateway.sandbox.vllm.environment import EnvironmentFailedError
-from gateway.sandbox.vllm.prepare import ADAPTER_NAME, Prepared, prepare
+from gateway.sandbox.vllm.prepare import Prepared, prepare
 from gateway.sandbox.vllm.server import VllmFailedError, VllmServer
 from gateway.sandbox.vllm.settings import VllmSettings
 
@@ -46,16 +46,16 @@ class VllmBox:
     """vLLM's CPU build with the adapter that the demo trained."""
 
     simulated = False
-    tuned_model = ADAPTER_NAME
 
     def __init__(self, prepared: Prepared, home: Path) -> None:
         self.engine = "vllm (cpu)"
+        self.tuned_model = prepared.adapter
         self.adapter_dir: Path | None = prepared.adapter_dir
         self._server = VllmServer(
             VllmSettings(
                 python=prepared.python,
                 model_dir=prepared.model_dir,
-                adapters={ADAPTER_NAME: prepared.adapter_dir},
+                adapters={prepared.adapter: prepared.adapter_dir},
                 port=free_port(),
                 log_file=home / "logs" / "demo-vllm.log",
             )
@@ -91,7 +91,7 @@ class GeneratorBox:
     engine = "generator (simulated)"
     simulated = True
     base_model = "smollm2"
-    tuned_model = ADAPTER_NAME
+    tuned_model = "handbook@v0001"
     adapter_dir: Path | None = None
     SINGLE, TOGETHER, STREAMS, FIRST = 9, 45, 8, 0.25
 

@@ -199,7 +199,7 @@ class _Demo:
             "CROSSOVER_DEMO_BOX_SIMULATED": "true" if self._box.simulated else "false",
             "CROSSOVER_DEMO_BOX_SINGLE": f"{speed.single_stream:.2f}",
             "CROSSOVER_DEMO_BOX_MAX": f"{speed.together:.2f}",
-            "CROSSOVER_DEMO_TUNED_MODEL": self._box.tuned_model,
+            "CROSSOVER_DEMO_ADAPTER": self._box.tuned_model,
             "CROSSOVER_DEMO_BASE_MODEL": self._box.base_model,
             "CROSSOVER_DEMO_BEDROCK_URL": sandbox_url,
         }

@@ -32,7 +32,7 @@ def vllm(
 
     from gateway.sandbox.home import HomeError
     from gateway.sandbox.vllm.environment import EnvironmentFailedError
-    from gateway.sandbox.vllm.prepare import ADAPTER_NAME, PreparationFailedError, prepare
+    from gateway.sandbox.vllm.prepare import PreparationFailedError, prepare
     from gateway.sandbox.vllm.server import VllmFailedError, VllmServer, require_free_port
     from gateway.sandbox.vllm.settings import VllmSettings
 
@@ -44,7 +44,7 @@ def vllm(
         settings = VllmSettings(
             python=prepared.python,
             model_dir=prepared.model_dir,
-            adapters={ADAPTER_NAME: prepared.adapter_dir},
+            adapters={prepared.adapter: prepared.adapter_dir},
             host=host,
             port=port,
             log_file=home.absolute() / "logs" / f"vllm-{port}.log",

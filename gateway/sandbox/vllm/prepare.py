@@ -1,12 +1,13 @@
 """Everything the local box needs before it starts, made once and kept: the environment, the model, the adapter."""
 
 import fcntl
+import json
 import os
-import re
 import subprocess
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +17,11 @@ from gateway.sandbox.home import require_home
 from gateway.sandbox.vllm import stamp
 from gateway.sandbox.vllm.environment import ensure_environment, environment_fingerprint
 
-ADAPTER_NAME = "tuned"
-"""The model name under which the demo serves the adapter."""
-
 _PACKAGE = Path(__file__).parent
 _CONVERT_MODEL = _PACKAGE / "convert_model.py"
-_TRAINER = _PACKAGE.parents[2] / "trainer"
-_TRAIN_LORA = _TRAINER / "lora.py"
-_TRAINING_DATA = _TRAINER / "data" / "handbook_chat.jsonl"
-# On two free cores the steps take 45 s; on a machine that is slower or busy they end here, with fewer steps.
-_TRAINING_MAX_SECONDS = 60
+_ROOT = _PACKAGE.parents[2]
+_RECIPE = _ROOT / "trainer" / "recipes" / "handbook.yaml"
+_ROWS = _ROOT / "trainer" / "data" / "handbook_chat.jsonl"
 
 
 class PreparationFailedError(RuntimeError):
@@ -38,6 +34,8 @@ class Prepared:
 
     python: Path
     model_dir: Path
+    adapter: str
+    """The version that was trained, like handbook@v0001: also the model name under which it is served."""
     adapter_dir: Path
     seconds: dict[str, float]
 
@@ -51,7 +49,7 @@ def prepare(home: Path, say: Callable[[str], None]) -> Prepared:
     """
     home = require_home(home)
     model_dir = home / "models" / "smollm2-135m-instruct"
-    adapter_dir = home / "adapters" / "handbook"
+    trained = home / "adapters" / "handbook"
     seconds: dict[str, float] = {}
     with _one_at_a_time(home / "prepare.lock", say):
         with _stage("environment", seconds, say):
@@ -61,18 +59,40 @@ def prepare(home: Path, say: Callable[[str], None]) -> Prepared:
         with _stage("model", seconds, say):
             if not stamp.is_current(model_dir, model_from):
                 say("converting SmolLM2-135M-Instruct")
-                _run_script([str(python), str(_CONVERT_MODEL), "--output", str(model_dir)], say)
+                command = [str(python), str(_CONVERT_MODEL), "--output", str(model_dir)]
+                _run_script(_CONVERT_MODEL.name, command, say, _conversion_progress)
                 stamp.mark(model_dir, model_from)
 
-        adapter_from = stamp.fingerprint(_TRAIN_LORA, _TRAINING_DATA, model_from)
+        adapter_from = stamp.fingerprint(_RECIPE, _ROWS, model_from)
         with _stage("adapter", seconds, say):
-            if not stamp.is_current(adapter_dir, adapter_from):
+            if not stamp.is_current(trained, adapter_from):
                 say("training a LoRA adapter on the handbook's questions")
-                command = [str(python), str(_TRAIN_LORA), "--model", str(model_dir), "--data", str(_TRAINING_DATA)]
-                command += ["--output", str(adapter_dir), "--max-seconds", str(_TRAINING_MAX_SECONDS)]
-                _run_script(command, say)
-                stamp.mark(adapter_dir, adapter_from)
-    return Prepared(python, model_dir, adapter_dir, seconds)
+                version = _train(home, python, say)
+                trained.mkdir(parents=True, exist_ok=True)
+                (trained / "version.json").write_text(json.dumps(version))
+                stamp.mark(trained, adapter_from)
+            version = json.loads((trained / "version.json").read_text())
+    return Prepared(python, model_dir, version["version"], Path(version["folder"]) / "adapter", seconds)
+
+
+def _train(home: Path, python: Path, say: Callable[[str], None]) -> dict[str, str]:
+    """Train by the shipped recipe, as anyone would; the new version of the registry, {"version", "folder"}."""
+    command = [sys.executable, "-m", "gateway.cli", "adapter", "train", "--config", str(_RECIPE), "--json"]
+    command += ["--python", str(python)]
+    lines = _run_script("training", command, say, _training_progress, {"CROSSOVER_HOME": str(home)})
+    version: dict[str, str] = json.loads(lines[-1])
+    return version
+
+
+def _training_progress(line: str) -> str | None:
+    """An event of the trainer in short; None for one that says nothing to somebody waiting."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    if event.get("event") != "step":
+        return None
+    return f"step {event['step']}/{event['steps']} loss {event['loss']:.4f}"
 
 
 @contextmanager
@@ -94,12 +114,20 @@ def _one_at_a_time(lock_file: Path, say: Callable[[str], None]) -> Iterator[None
         yield  # closing the file lets go of the lock
 
 
-# Of a script's output, what somebody waiting wants to see. The rest (settings, progress bars) is for its own log.
-_PROGRESS = re.compile(r"^(step \d+/|training |stopped at |.*\.gguf: )")
+def _conversion_progress(line: str) -> str | None:
+    return line if ".gguf: " in line else None
 
 
-def _run_script(command: list[str], say: Callable[[str], None]) -> None:
+def _run_script(
+    what: str,
+    command: list[str],
+    say: Callable[[str], None],
+    progress: Callable[[str], str | None],
+    more: Mapping[str, str] | None = None,
+) -> Sequence[str]:
+    """Its last lines. `progress`: of a line, what somebody waiting wants to see; `more`: environment variables."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    environment |= more or {}
     last_lines: deque[str] = deque(maxlen=15)
     with subprocess.Popen(  # noqa: S603
         command,
@@ -114,13 +142,13 @@ def _run_script(command: list[str], say: Callable[[str], None]) -> None:
         try:
             for line in process.stdout:
                 last_lines.append(line.rstrip())
-                if _PROGRESS.match(line):
-                    say(line.rstrip())
+                if short := progress(line.rstrip()):
+                    say(short)
         except BaseException:
             process.terminate()
             raise
     if process.returncode:
         raise PreparationFailedError(
-            f"{Path(command[1]).name} ended ({in_words(process.returncode)}). Its last lines:\n  "
-            + "\n  ".join(last_lines)
+            f"{what} ended ({in_words(process.returncode)}). Its last lines:\n  " + "\n  ".join(last_lines)
         )
+    return list(last_lines)

@@ -1,0 +1,123 @@
+"""`crossover refresh`: train, (gate,) export, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from trainer.refresh.run import Tools
+    from trainer.settings.load import Loaded
+    from trainer.settings.schema import TrainSettings
+
+
+def refresh(
+    config: Annotated[Path, typer.Option("--config", help="The settings file (YAML).", show_default=False)],
+    again: Annotated[
+        bool, typer.Option("--again", help="Do all steps though nothing has changed since the last refresh.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")] = False,
+    python: Annotated[
+        Path | None, typer.Option("--python", help="The Python that has torch.", show_default=False)
+    ] = None,
+) -> None:
+    """From data to traffic: train an adapter, keep it as a version, export its merged weights, publish it.
+
+    Stops where a step says no, and leaves traffic as it was. The same command goes on with a refresh that was
+    stopped. Exits 2 where the settings are wrong, 1 where a step says no, 130 when interrupted.
+    """
+    import msgspec
+
+    from gateway.policy.problem import SettingsError
+    from trainer.environment import NoTrainingEnvironmentError, training_python
+    from trainer.refresh.run import StepFailedError, begin
+    from trainer.refresh.run import refresh as run_steps
+    from trainer.refresh.summary import shown, summary
+    from trainer.settings.load import load_settings
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    try:
+        loaded = load_settings(config)
+        journal, note = begin(loaded.settings, again=again)
+        if note:
+            say(note)
+        if journal.next_step is None:
+            say(
+                f"nothing to do: {journal.version} was made from these settings and this data "
+                f"(refresh of {journal.started_at}); --again does it once more"
+            )
+        tools = _tools(loaded, training_python(python), fresh=again and not journal.done, say=say)
+        done = run_steps(loaded, journal, tools, say)
+        result = summary(loaded.settings, done)
+    except (SettingsError, NoTrainingEnvironmentError) as error:
+        say(str(error))
+        raise typer.Exit(2) from None
+    except StepFailedError as error:
+        say(f"refresh stopped at {error.step}: {error}")
+        raise typer.Exit(error.status) from None
+    if as_json:
+        typer.echo(msgspec.json.encode(result))
+    else:
+        shown(result)
+
+
+def _tools(loaded: Loaded, python: Path, *, fresh: bool, say: Callable[[str], None]) -> Tools:
+    from trainer.refresh.run import Tools
+
+    settings = loaded.settings
+    return Tools(
+        train=lambda: _train(loaded.path, python, fresh=fresh),
+        export=lambda version, folder: _export(settings, version, folder, python, say),
+        publish=lambda version: _publish(settings, version, say),
+    )
+
+
+def _train(config: Path, python: Path, *, fresh: bool) -> int:
+    from trainer.environment import run_module
+
+    arguments = ["--config", str(config), *(["--fresh"] if fresh else [])]
+    return run_module(python, "trainer.train", arguments, all_to_stderr=True)
+
+
+def _publish(settings: TrainSettings, version: str, say: Callable[[str], None]) -> str:
+    from trainer.publish.errors import PublishError
+    from trainer.publish.place import find_place
+    from trainer.publish.publishing import publish
+    from trainer.refresh.run import StepFailedError
+
+    where = settings.publish
+    assert where is not None
+    try:
+        place = find_place(
+            where.policy, where.alias, where.backend, settings.registry, max_lora_rank=settings.serving.max_lora_rank
+        )
+        done = publish(version, place, share=where.canary_share, say=say)
+    except PublishError as error:
+        raise StepFailedError(
+            "publish", f"{version} is in the registry and not published. {error}", error.status
+        ) from None
+    for warning in done.warnings:
+        say(f"warning: {warning}")
+    part = "all requests" if done.share is None else f"{done.share:.0%} of the requests"
+    return f"{version} has {part} for {place.name}, in place of {done.before}"
+
+
+def _export(settings: TrainSettings, version: str, folder: Path, python: Path, say: Callable[[str], None]) -> str:
+    from trainer.export.cli import said
+    from trainer.export.export import ExportError, export
+    from trainer.refresh.run import StepFailedError
+    from trainer.registry import Registry, RegistryError
+
+    registry = Registry(Path(settings.registry))
+    try:
+        done = export(registry, registry.get(version), folder, python=python, say=say)
+    except (ExportError, RegistryError, OSError) as error:
+        raise StepFailedError(
+            "export", f"{version} is in the registry, and neither exported nor published. {error}"
+        ) from None
+    return said(done).splitlines()[0]

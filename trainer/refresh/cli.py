@@ -78,10 +78,9 @@ def _tools(loaded: Loaded, python: Path, *, fresh: bool, say: Callable[[str], No
 
 
 def _train(config: Path, python: Path, *, fresh: bool) -> int:
-    from trainer.environment import run_module
+    from trainer.train.cli import run_training
 
-    arguments = ["--config", str(config), *(["--fresh"] if fresh else [])]
-    return run_module(python, "trainer.train", arguments, all_to_stderr=True)
+    return run_training(config, fresh=fresh, python=python, all_to_stderr=True)
 
 
 def _publish(settings: TrainSettings, version: str, say: Callable[[str], None]) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 if TYPE_CHECKING:
     from trainer.settings.schema import TrainSettings
+
+Given: TypeAlias = Mapping[str, float | str | None]
+"""What the command line gives, by the name of its flag (`max_steps`); None: nothing."""
 
 
 def train(
@@ -26,6 +29,10 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of first weights and the order of the data.", min=0)] = None,
     device: Annotated[str | None, typer.Option(help="auto, cuda or cpu.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.", min=1)] = None,
+    preflight: Annotated[
+        bool,
+        typer.Option("--preflight/--no-preflight", help="First let a tiny model of its kind take a step, once."),
+    ] = True,
     keep: Annotated[
         bool, typer.Option("--keep/--no-keep", help="Make the finished adapter a version of the registry.")
     ] = True,
@@ -34,27 +41,31 @@ def train(
 
     Exits 2 where the settings or the data are wrong, 130 or 143 when interrupted, with a checkpoint.
     """
-    given = {
+    given: Given = {
         "epochs": epochs, "max_steps": max_steps, "max_seconds": max_seconds, "seed": seed, "device": device,
         "threads": threads,
     }  # fmt: skip
-    status = run_training(config, resume=resume, fresh=fresh, as_json=as_json, python=python, **given)
+    status = run_training(
+        config, given, resume=resume, fresh=fresh, as_json=as_json, python=python, preflight=preflight
+    )
     if status == 0 and keep:
-        status = keep_version(config, as_json=as_json, **given)
+        status = keep_version(config, given, as_json=as_json)
     if status:
         raise typer.Exit(status)
 
 
 def run_training(
     config: Path,
+    given: Given | None = None,
     *,
     resume: bool = False,
     fresh: bool = False,
     as_json: bool = False,
     python: Path | None = None,
-    **given: float | str | None,
+    preflight: bool = True,
+    all_to_stderr: bool = False,
 ) -> int:
-    """Check the settings here, at once, then run `trainer.train`; return its exit status.
+    """Check the settings here, at once, then the stack, then run `trainer.train`; return its exit status.
 
     given: what wins over the file, by the name of its flag (`max_steps`).
     """
@@ -64,9 +75,9 @@ def run_training(
     if resume and fresh:
         typer.echo("--resume goes on and --fresh starts anew: give one of them", err=True)
         return 2
-    flags = _flags(given)
+    flags = _flags(given or {})
     try:
-        _load(config, flags)
+        settings = _load(config, flags)
         chosen = training_python(python)
     except SettingsError as error:
         count = len(error.problems)
@@ -75,13 +86,39 @@ def run_training(
     except NoTrainingEnvironmentError as error:
         typer.echo(str(error), err=True)
         return 2
+    if preflight and not _stack_holds(settings, chosen):
+        return 1
     arguments = ["--config", str(config)]
     arguments += [name for name, wanted in (("--resume", resume), ("--fresh", fresh), ("--json", as_json)) if wanted]
     arguments += [part for flag, value in flags.items() for part in (flag, str(value))]
-    return run_module(chosen, "trainer.train", arguments)
+    return run_module(chosen, "trainer.train", arguments, all_to_stderr=all_to_stderr)
 
 
-def keep_version(config: Path, *, as_json: bool = False, **given: float | str | None) -> int:
+def _stack_holds(settings: TrainSettings, python: Path) -> bool:
+    """The preflight's training rungs, climbed once for a stack and a model; what stands in the way is printed."""
+    from rich.console import Console
+
+    from trainer.environment import home, root
+    from trainer.preflight.ladder import AskedWronglyError
+    from trainer.preflight.quick import quick
+    from trainer.preflight.shown import Shown
+    from trainer.preflight.stack import StackError
+
+    shown = Shown(Console(stderr=True))
+    try:
+        report = quick(
+            Path(settings.base.model), settings.model_dump(mode="json"), python, home() / "preflight", root(), shown
+        )
+    except (AskedWronglyError, StackError) as error:
+        typer.echo(str(error), err=True)
+        return False
+    if not report.good:
+        shown.verdicts(report)
+        typer.echo("nothing was trained; --no-preflight goes on in spite of this", err=True)
+    return report.good
+
+
+def keep_version(config: Path, given: Given | None = None, *, as_json: bool = False) -> int:
     """The finished run of these settings becomes a version of the registry, once; returns the exit status."""
     import json
 
@@ -90,7 +127,7 @@ def keep_version(config: Path, *, as_json: bool = False, **given: float | str | 
     from trainer.train.finished import UnfinishedRunError, finished_run
     from trainer.train.runs import choose, identity
 
-    settings = _load(config, _flags(given))
+    settings = _load(config, _flags(given or {}))
     try:
         run = finished_run(choose(settings, identity(settings), "auto").folder)
         version = take_in(Registry(Path(settings.registry)), run)
@@ -105,7 +142,7 @@ def keep_version(config: Path, *, as_json: bool = False, **given: float | str | 
     return 0
 
 
-def _flags(given: Mapping[str, float | str | None]) -> dict[str, float | str]:
+def _flags(given: Given) -> dict[str, float | str]:
     """What was given on the command line, by its flag."""
     return {f"--{name.replace('_', '-')}": value for name, value in given.items() if value is not None}
 

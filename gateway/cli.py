@@ -83,6 +83,7 @@ def _mount() -> None:
     from gateway.sandbox.generator.cli import app as generator
     from gateway.sandbox.vllm.cli import app as vllm
     from gateway.statement.cli import report
+    from trainer.bench.cli import training
     from trainer.cli import adapter
     from trainer.preflight.cli import doctor
     from trainer.refresh.cli import refresh
@@ -96,6 +97,7 @@ def _mount() -> None:
     app.command()(doctor)
     app.command()(refresh)
     app.add_typer(adapter, name="adapter")
+    bench.command()(training)
     app.add_typer(bench, name="bench")
     app.add_typer(policy, name="policy")
     sandbox.add_typer(bedrock, name="bedrock")

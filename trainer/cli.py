@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from trainer.data.cli import check
+from trainer.estimate.cli import estimate
 from trainer.export.cli import export
 from trainer.publish.cli import promote, publish, rollback, status, sync
 from trainer.registry.cli import import_, list_adapters, show
@@ -12,6 +13,7 @@ from trainer.train.cli import train
 
 adapter = typer.Typer(help="LoRA adapters: from data to traffic, and back.", no_args_is_help=True)
 adapter.command()(check)
+adapter.command()(estimate)
 adapter.command()(train)
 adapter.command(name="list")(list_adapters)
 adapter.command()(show)

@@ -140,7 +140,7 @@ def _evaluate(model: TrainableModel, batches: list[DeviceBatch]) -> float:
 def _first_weights(shape: ModelShape, rank: int, seed: int) -> dict[str, torch.Tensor]:
     """The same for every variant."""
     generator = torch.Generator().manual_seed(seed)
-    state = {}
+    state: dict[str, torch.Tensor] = {}
     for layer in range(shape.layers):
         for part in shape.projections:
             name, bound = f"base_model.model.model.layers.{layer}.{part.path}", part.inputs**-0.5

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,26 @@ def measure(
     """`start`: the adapter to begin with; filled from the first case of a rank, used by all others. `fresh`: its B's
     are zero, as at a run's start; otherwise they are random, so that every gradient counts from the first step."""
     opened = time.perf_counter()
+    with _liger_taken_back():
+        return _measured(
+            case, shape, device, opened, start, steps, warmup, seed, learning_rate, matmul_flops, fresh, profile
+        )
+
+
+def _measured(
+    case: Case,
+    shape: ModelShape,
+    device: torch.device,
+    opened: float,
+    start: dict[str, torch.Tensor],
+    steps: int,
+    warmup: int,
+    seed: int,
+    learning_rate: float,
+    matmul_flops: float,
+    fresh: bool,
+    profile: bool,
+) -> Result:
     model = open_variant(case, shape, device, seed)
     prefix = f"rank {case.rank}: "
     if any(name.startswith(prefix) for name in start):
@@ -136,6 +157,22 @@ def open_variant(
         precision=_PRECISION.get(case.variant, "full"),
         kernels=False if case.variant == "lean-torch" else None,
     )
+
+
+@contextlib.contextmanager
+def _liger_taken_back() -> Iterator[None]:
+    """Liger replaces parts of transformers' module for the whole process: put them back, or later cases have them."""
+    import transformers.models.llama.modeling_llama as module
+
+    before = dict(vars(module))
+    classes: list[Any] = [value for value in before.values() if isinstance(value, type) and "forward" in vars(value)]
+    forwards = [found.forward for found in classes]
+    try:
+        yield
+    finally:
+        vars(module).update(before)
+        for found, forward in zip(classes, forwards, strict=True):
+            found.forward = forward
 
 
 def free(device: torch.device) -> None:

@@ -1,9 +1,9 @@
 """Numbers that were measured, with their source, for `trainer.estimate.estimate`. Nothing else holds any.
 
 GPU: one H100 80GB (torch 2.11, transformers 5.17, peft 0.21), the shape of Llama 3.1 8B, 1 to 16 sequences of 2,048 and
-4,096 tokens: benchmarks/results/training_h100.json. CPU: one core of an AMD EPYC with torch 2.13 (docs/decisions/
-0012-trainer.md), SmolLM2-135M. Rates are shares of what the probe measures on the device at hand, so that they carry
-over to another one as far as its balance of products, copies and launches is alike.
+4,096 tokens: benchmarks/results/training_h100.json. CPU: one core of an AMD EPYC with torch 2.13, SmolLM2-135M:
+docs/decisions/0012-the-trainer.md. Rates are shares of what the probe measures on the device at hand, so that they
+carry over to another one as far as its balance of products, copies and launches is alike.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ class Engine(msgspec.Struct, frozen=True):
     attention_share: float  # of the same, in attention (FLOP counted over the tokens that are seen)
     traffic: float  # bytes that everything else moves, for each byte kept for the backward pass
     layer_seconds: float  # of a step, whatever its size: launches and Python
-    program_bytes: int  # interpreter, libraries and what allocators keep beside the arrays (CPU only)
+    program_bytes: int  # interpreter and libraries (CPU only)
+    holes: float  # bytes freed but not given back by the C library, for each byte kept; half of it with checkpointing
 
 
 ENGINES = {
-    ("cuda", "lean"): Engine(0.94, 0.43, 8.7, 4.0e-4, 0),
-    ("cuda", "peft"): Engine(0.97, 0.50, 21.5, 6.0e-4, 0),
-    ("cpu", "lean"): Engine(0.80, 0.25, 8.0, 3.0e-3, 480 * 2**20),
-    ("cpu", "peft"): Engine(0.80, 0.25, 8.0, 3.0e-3, 480 * 2**20),
+    ("cuda", "lean"): Engine(0.94, 0.43, 8.7, 4.0e-4, 0, 0.0),
+    ("cuda", "peft"): Engine(0.97, 0.50, 21.5, 6.0e-4, 0, 0.0),
+    ("cpu", "lean"): Engine(0.9, 0.6, 6.0, 3.0e-3, 377 * 2**20, 0.23),
+    ("cpu", "peft"): Engine(0.8, 0.6, 6.0, 3.0e-3, 385 * 2**20, 1.38),
 }
 
 EIGHT_BIT_SHARE = 1.0  # of the probe's 8-bit product rate

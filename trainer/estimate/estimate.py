@@ -17,11 +17,10 @@ from trainer.estimate.constants import (
     MASKED_ATTENTION,
     USABLE_SHARE,
     USABLE_SHARE_SHARED_GPU,
-    Engine,
 )
 from trainer.estimate.device import Device
 from trainer.model.lean.support import obstacle
-from trainer.model.shape import ModelShape
+from trainer.model.shape import GROUPS, ModelShape
 from trainer.settings.schema import TrainSettings
 
 _GIB = 2**30
@@ -115,7 +114,7 @@ def memory(
     engine, wide = engine_name(shape, settings), _number_bytes(settings, device)
     tokens = together * settings.sequence.max_tokens
     learned = math.ceil(tokens * _learned_share(work))
-    factors = shape.lora_parameters(settings.lora)
+    factors, used = shape.lora_parameters(settings.lora), ENGINES[device.kind, engine]
     weights = shape.parameters * wide
     if settings.device.fp8 and engine == "lean":
         weights += shape.projection_parameters
@@ -125,8 +124,10 @@ def memory(
     else:
         activations = tokens * shape.layers * kept
     # One block's gradients: of the wide product, of gate and up in 8 bits, and about five of the hidden width.
+    # Without kernels of our own SwiGLU's backward pass alone makes ten arrays of the wide product.
     eight = 2 * shape.feed_forward if settings.device.fp8 else 0
-    block = tokens * (shape.feed_forward * wide + eight + 5 * shape.hidden * wide)
+    arrays = 1 if device.kind == "cuda" else 12
+    block = tokens * (arrays * shape.feed_forward * wide + eight + 5 * shape.hidden * wide)
     chunk = min(settings.device.loss_chunk_tokens, learned)
     # The fused kernel writes the gradient over the logits; otherwise there are the logits, and a copy in fp32.
     copies = wide if device.kind == "cuda" and wide == 2 else 2 * wide + (0 if wide == 4 else 4)
@@ -139,7 +140,8 @@ def memory(
         "adapter and optimizer": 12 * factors + _copies(shape, settings, engine, wide),
         "activations": activations,
         "logits and gradients": transient,
-        "program": ENGINES[device.kind, engine].program_bytes,
+        "program": used.program_bytes,
+        "left by the allocator": int(used.holes * (0.5 if checkpointing else 1.0) * tokens * shape.layers * kept),
     }
 
 
@@ -147,15 +149,19 @@ def kept_bytes(shape: ModelShape, settings: TrainSettings, work: Work, device: D
     """Bytes kept for the backward pass, for each token and layer."""
     wide, hidden, feed = _number_bytes(settings, device), shape.hidden, shape.feed_forward
     queries, keys = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+    grouped = wide * (2 * queries + 2 * keys)  # queries, keys, values, and attention's output
+    on_cpu = device.kind == "cpu"
     if engine_name(shape, settings) == "lean":
-        # Two residual streams and two normalized ones; queries, keys, values; attention's output; gate, up, product.
-        return wide * (4 * hidden + 2 * queries + 2 * keys + 3 * feed) + 4 * (2 + shape.heads)
-    documents = _documents(settings, work)
-    repeated = 2 * (queries - keys) if documents > 1 or device.kind == "cpu" else 0  # keys and values of each head
+        # Two residual streams and two normalized ones; gate, up and their product. On a CPU also keys and values
+        # repeated for each query head, and the documents' outputs in one array.
+        repeated = 3 * wide * queries if on_cpu else 0
+        return wide * (4 * hidden + 3 * feed) + grouped + repeated + 4 * (2 + shape.heads)
+    # With a mask transformers repeats keys and values for each query head; on a CPU always.
+    repeated = 2 * wide * (queries - keys) if on_cpu or _documents(settings, work) > 1 else 0
     if wide == 2:
         # The norms keep fp32 copies, peft casts each adapter's input, and each of these stays: counted in a profile.
-        return 14 * hidden + 10 * feed + wide * (2 * queries + 2 * keys + repeated)
-    return wide * (4 * hidden + 2 * queries + 2 * keys + repeated + 4 * feed)
+        return 14 * hidden + 10 * feed + grouped + repeated
+    return wide * (4 * hidden + 4 * feed) + grouped + repeated
 
 
 def seconds(
@@ -173,7 +179,7 @@ def seconds(
     seen = (settings.sequence.max_tokens + 1) / 2
     attention = 12.0 * shape.layers * shape.heads * shape.head_width * seen * tokens
     attention /= device.matmul_flops * used.attention_share
-    if engine == "peft" and _documents(settings, work) > 1:
+    if engine == "peft" and device.kind == "cuda" and _documents(settings, work) > 1:
         attention *= MASKED_ATTENTION
     moved = (EIGHT_BIT_TRAFFIC if eight_bit else used.traffic) * kept_bytes(shape, settings, work, device)
     moved *= shape.layers * tokens / device.copy_bytes_per_second
@@ -199,12 +205,11 @@ def _copies(shape: ModelShape, settings: TrainSettings, engine: str, wide: int) 
         return 2 * shape.lora_parameters(settings.lora) if wide == 2 else 0
     if wide == 2:
         rank = -(-rank // 16) * 16
-    groups: dict[int, list[tuple[int, int]]] = {}
-    for index, names in enumerate((("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))):
-        groups[index] = [(part.inputs, part.outputs) for part in shape.projections if part.name in names]
-    numbers = sum(
-        len(parts) * rank * (parts[0][0] + sum(outputs for _, outputs in parts)) for parts in groups.values()
-    )
+    parts = {part.name: part for part in shape.projections}
+    numbers = 0
+    for names in GROUPS:
+        outputs = sum(parts[name].outputs for name in names)
+        numbers += len(names) * rank * (parts[names[0]].inputs + outputs)
     return numbers * shape.layers * wide
 
 
@@ -232,17 +237,14 @@ def _why(
     how += "computed twice" if checkpointing else "kept"
     if fits:
         return f"{how}: {peak / _GIB:.2f} GiB of the {usable / _GIB:.2f} GiB that may be used"
-    largest = max((name for name in parts if name != "program"), key=lambda name: parts[name])
-    mend = {
+    mends = {
         "weights": "take a smaller base, device.dtype bfloat16, or a larger device",
         "adapter and optimizer": "lower lora.rank",
         "activations": "lower sequence.max_tokens or batch.sequences_at_once, or set device.checkpointing to auto",
         "logits and gradients": "lower device.loss_chunk_tokens or sequence.max_tokens",
-    }[largest]
+    }
+    largest = max((name for name in mends if name in parts), key=lambda name: parts[name])
     return (
-        f"{how} would take {peak / _GIB:.2f} GiB, and {usable / _GIB:.2f} GiB of {device.name} may be used; most of it is "
-        f"{largest} ({parts[largest] / _GIB:.2f} GiB): {mend}"
+        f"{how} would take {peak / _GIB:.2f} GiB, and {usable / _GIB:.2f} GiB of {device.name} may be used; most of it "
+        f"is {largest} ({parts[largest] / _GIB:.2f} GiB): {mends[largest]}"
     )
-
-
-__all__ = ["Engine", "Estimate", "Work", "engine_name", "estimate", "kept_bytes", "memory", "seconds", "usable_bytes"]

@@ -51,7 +51,7 @@ def probe(device: torch.device, dtype: torch.dtype) -> Device:
 def _matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
     side = _SIDE[device.type]
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    return 2.0 * side**3 / _median_seconds(device, lambda: left @ right)
+    return float(2 * side**3) / _median_seconds(device, lambda: left @ right)
 
 
 def _eight_bit_flops(device: torch.device) -> float | None:
@@ -68,7 +68,7 @@ def _eight_bit_flops(device: torch.device) -> float | None:
             )
             return result
 
-        return 2.0 * side**3 / _median_seconds(device, product)
+        return float(2 * side**3) / _median_seconds(device, product)
     except RuntimeError:  # a build of torch without these kernels
         return None
 
@@ -76,7 +76,7 @@ def _eight_bit_flops(device: torch.device) -> float | None:
 def _copy_rate(device: torch.device) -> float:
     source = torch.empty(_COPY_BYTES[device.type] // 4, device=device, dtype=torch.float32).uniform_()
     target = torch.empty_like(source)
-    return 2.0 * source.numel() * 4 / _median_seconds(device, lambda: target.copy_(source))
+    return float(2 * 4 * source.numel()) / _median_seconds(device, lambda: target.copy_(source))
 
 
 def _median_seconds(device: torch.device, work: Callable[[], object]) -> float:

@@ -135,7 +135,7 @@ class PlainModel:
         """See `ModelShape.flops_per_token`. An architecture whose shape is unknown: 4 for each frozen weight."""
         if self._shape is not None:
             return self._shape.flops_per_token(self._lora, mean_context, learned_share)
-        return 4.0 * sum(weight.numel() for weight in self._causal.parameters() if weight.ndim >= 2)
+        return 4.0 * float(sum(weight.numel() for weight in self._causal.parameters() if weight.ndim >= 2))
 
     def train(self) -> None:
         self._model.train()

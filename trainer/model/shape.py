@@ -18,6 +18,8 @@ from trainer.model.errors import ShapeError
 from trainer.settings.schema import LoraSettings
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+# Projections that read the same input, in the order of a block.
+GROUPS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
 _ROPE_KINDS = ("default", "linear", "llama3")
 
 

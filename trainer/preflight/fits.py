@@ -1,6 +1,6 @@
 """Does it fit? The estimate of memory and of a step's time, on the device as it is now, measured in a second.
 
-Of one step of full sequences: the length of a run depends on the rows, which `crossover adapter train` reads.
+Of one step of full sequences: the length of a run depends on the rows, which `crossover adapter estimate` reads.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """The low-rank addition inside other kernels: a tile of `low @ up.T` on the tensor cores, never written to memory."""
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 from __future__ import annotations
 
 import triton
@@ -9,7 +10,7 @@ WIDEST = 64  # beyond so many columns of `low` the product is done outside: the 
 
 
 @triton.jit
-def load_low(low, rows, row_mask, low_stride, first, RANK: tl.constexpr, PADDED: tl.constexpr):  # type: ignore[no-untyped-def]
+def load_low(low, rows, row_mask, low_stride, first, RANK: tl.constexpr, PADDED: tl.constexpr):
     """[BM, PADDED] of `low`, from its column `first`; zeros beyond RANK."""
     k = tl.arange(0, PADDED)
     return tl.load(
@@ -18,7 +19,7 @@ def load_low(low, rows, row_mask, low_stride, first, RANK: tl.constexpr, PADDED:
 
 
 @triton.jit
-def low_rank_tile(  # type: ignore[no-untyped-def]
+def low_rank_tile(
     low_tile, up, columns, column_mask, up_row, up_column, first, RANK: tl.constexpr, PADDED: tl.constexpr
 ):
     """fp32 [BM, BK]: what the adapter adds to the outputs `columns`."""

@@ -5,6 +5,7 @@ memory, then from the cache. The largest number of a row is known before the sec
 its own.
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 from __future__ import annotations
 
 import triton
@@ -14,7 +15,7 @@ from trainer.model.kernels.low_rank import load_low, low_rank_tile
 
 
 @triton.jit
-def add_norm_kernel(  # type: ignore[no-untyped-def]
+def add_norm_kernel(
     residual, delta, low, up, weight, sum_out, normal_out, bits_out, scale_out, inverse_out,
     tokens, low_stride, up_row, up_column, epsilon,
     WIDTH: tl.constexpr, ADDS: tl.constexpr, RANK: tl.constexpr, PADDED: tl.constexpr, FP8: tl.constexpr,
@@ -63,7 +64,7 @@ def add_norm_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def norm_backward_kernel(  # type: ignore[no-untyped-def]
+def norm_backward_kernel(
     gradient, low, up, residual, inverse_in, weight, passed, result, bits_out, scale_out,
     tokens, low_stride, up_row, up_column,
     WIDTH: tl.constexpr, PASSES: tl.constexpr, RANK: tl.constexpr, PADDED: tl.constexpr, FP8: tl.constexpr,

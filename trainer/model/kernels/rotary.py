@@ -1,5 +1,6 @@
 """Rotary positions in place, with the low-rank addition and the bias before them; and their backward pass."""
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 from __future__ import annotations
 
 import triton
@@ -9,7 +10,7 @@ from trainer.model.kernels.low_rank import load_low, low_rank_tile
 
 
 @triton.jit
-def rotate_kernel(  # type: ignore[no-untyped-def]
+def rotate_kernel(
     heads, low, up, bias, cosine, sine, positions, tokens, low_stride, up_row, up_column,
     QUERIES: tl.constexpr, KEYS: tl.constexpr, HALF: tl.constexpr, HALF_PADDED: tl.constexpr,
     RANK: tl.constexpr, PADDED: tl.constexpr, BIAS: tl.constexpr, PER_PROGRAM: tl.constexpr, BM: tl.constexpr,
@@ -46,7 +47,7 @@ def rotate_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def rotate_backward_kernel(  # type: ignore[no-untyped-def]
+def rotate_backward_kernel(
     queries, keys, values, out, bits_out, scale_out, cosine, sine, positions, tokens,
     query_row, query_head, key_row, key_head, value_row, value_head,
     QUERIES: tl.constexpr, KEYS: tl.constexpr, HALF: tl.constexpr, HALF_PADDED: tl.constexpr, FP8: tl.constexpr,

@@ -13,10 +13,8 @@ from typing import NamedTuple
 import torch
 
 from trainer.model.errors import ModelError
-from trainer.model.shape import ModelShape, Projection
+from trainer.model.shape import GROUPS, ModelShape, Projection
 from trainer.settings.schema import LoraSettings
-
-GROUPS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
 
 
 class Group(NamedTuple):

@@ -47,7 +47,10 @@ class EightBits:
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, forward_too: bool) -> None:
         self.bias = bias
         self.weight = None if forward_too else weight
-        self._bits, self._scale = _rounded(weight) if forward_too else (None, None)
+        self._bits: torch.Tensor | None = None
+        self._scale: torch.Tensor | None = None
+        if forward_too:
+            self._bits, self._scale = _rounded(weight)
         self._back_bits, self._back_scale = _rounded(weight.T)
 
     def forward(self, inputs: Activation) -> torch.Tensor:

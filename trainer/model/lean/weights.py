@@ -12,9 +12,8 @@ from safetensors import safe_open
 
 from trainer.model.errors import ModelError
 from trainer.model.lean.block import BlockWeights
-from trainer.model.lean.factors import GROUPS
 from trainer.model.lean.frozen import EightBits, Frozen, FullPrecision, fused
-from trainer.model.shape import ModelShape
+from trainer.model.shape import GROUPS, ModelShape
 
 Reader = Callable[[str], torch.Tensor]  # a tensor by its name in the checkpoint, on any device
 Precision = str  # "full", "fp8", "fp8_backward"

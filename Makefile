@@ -43,7 +43,11 @@ peers:
 
 # Two runs: everything that needs no model server in parallel, then what shares the one vLLM server.
 test: lint peers
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not vllm"
+	@mkdir -p $(CROSSOVER_HOME)
+	@echo "meanwhile the vLLM environment, model and adapter are made: $(CROSSOVER_HOME)/prepare.log"
+	@$(BIN)/crossover sandbox vllm --prepare-only > $(CROSSOVER_HOME)/prepare.log 2>&1 & \
+	  $(BIN)/pytest -n 2 --dist loadgroup -m "not vllm"; tests=$$?; \
+	  wait $$! || { tail -20 $(CROSSOVER_HOME)/prepare.log; exit 1; }; exit $$tests
 	$(BIN)/pytest -m vllm
 
 bench: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -106,6 +107,9 @@ def _mount() -> None:
 
 
 def main() -> None:
+    if home := os.environ.get("CROSSOVER_HOME"):
+        # Settings files name it as well, and what is relative in them is relative to them.
+        os.environ["CROSSOVER_HOME"] = os.path.abspath(home)
     _mount()
     app()
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PYTHON_VARIABLE = "CROSSOVER_TRAIN_PYTHON"
 _MADE_BY_THE_DEMO = Path("vllm-venv") / "bin" / "python"
 _STOP_SECONDS = 60.0
+# By name, since the values tell nothing. What else is there stays: libraries and launchers of many kinds are set by it.
+_SECRET = re.compile(r"KEY|TOKEN(?!IZER)|SECRET|PASSW|CREDENTIAL|^AWS_")
 
 
 class NoTrainingEnvironmentError(RuntimeError):
@@ -51,30 +54,49 @@ def training_python(given: Path | None = None) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The process's own, with this project importable, without the network's model hub."""
+    """The process's own less its secrets, with this project importable, without the network's model hub."""
     paths = [str(root()), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
-        **os.environ,
+        **without_secrets(os.environ),
         "PYTHONPATH": os.pathsep.join(paths),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
 
 
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that code of others may see: none whose name says key, token, secret, password or credential.
+
+    A model, its tokenizer and the libraries that load them run in the child, and need none of these.
+    """
+    return {name: value for name, value in environ.items() if not _SECRET.search(name.upper())}
+
+
 def module_command(python: Path, module: str, arguments: Sequence[str] = ()) -> list[str]:
     return [str(python), "-m", module, *arguments]
 
 
-def run_module(python: Path, module: str, arguments: Sequence[str] = (), *, all_to_stderr: bool = False) -> int:
-    """Run `python -m module` with this process's standard streams; return its exit status.
+def run_module(
+    python: Path,
+    module: str,
+    arguments: Sequence[str] = (),
+    *,
+    all_to_stderr: bool = False,
+    more: Mapping[str, str] | None = None,
+) -> int:
+    """Run `python -m module` with this process's standard output and error, and no input; return its exit status.
 
-    `all_to_stderr`: standard output belongs to this process, and the child's goes where its errors go.
+    `more`: variables besides those of `environment`. `all_to_stderr`: standard output belongs to this process, and
+    the child's goes where its errors go.
 
     SIGINT and SIGTERM are passed on (a terminal's Ctrl-C reaches the child by itself), and the child is waited for: a
     training run writes a checkpoint before it ends.
     """
     command = module_command(python, module, arguments)
-    child = subprocess.Popen(command, env=environment(), stdout=sys.stderr if all_to_stderr else None)  # noqa: S603
+    own = {**environment(), **(more or {})}
+    child = subprocess.Popen(  # noqa: S603
+        command, env=own, stdin=subprocess.DEVNULL, stdout=sys.stderr if all_to_stderr else None
+    )  # a library that asks a question gets no answer, and does not wait for one
 
     def pass_on(number: int, _frame: object) -> None:
         if child.poll() is None:

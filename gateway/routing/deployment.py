@@ -61,15 +61,18 @@ class Deployment(msgspec.Struct, frozen=True):
         return found
 
 
-def published(deployment: Deployment, served: Served, now: float, turn: int) -> Deployment:
-    """All requests go to `served` from here on. Said twice, it changes nothing. Raises `DeploymentError`."""
+def published(
+    deployment: Deployment, served: Served, now: float, turn: int, draining: Iterable[Served] = ()
+) -> Deployment:
+    """All requests go to `served` from here on. Said twice, it changes nothing. `draining`: what still answers requests
+    though it is none of the deployment's any more. Raises `DeploymentError`."""
     if served == deployment.live:
         if deployment.canary is None:
             return deployment
         raise DeploymentError(
             f"{served} is live already, beside a canary of {deployment.canary.served}: roll back to end the canary"
         )
-    _one_name(deployment, served)
+    _one_name((*deployment.all, *draining), served)
     canary = deployment.canary
     if canary is not None and canary.served != served:
         raise DeploymentError(
@@ -79,13 +82,15 @@ def published(deployment: Deployment, served: Served, now: float, turn: int) -> 
     return Deployment(served, deployment.live, None, now, turn)
 
 
-def canaried(deployment: Deployment, served: Served, share: float, now: float) -> Deployment:
+def canaried(
+    deployment: Deployment, served: Served, share: float, now: float, draining: Iterable[Served] = ()
+) -> Deployment:
     """A share of the requests goes to `served`; a canary of the same gets another share. Raises `DeploymentError`."""
     if not 0 < share < 1:
         raise DeploymentError(f"share is {share}: give more than 0 and less than 1, or leave it out to publish to all")
     if served == deployment.live:
         raise DeploymentError(f"{served} is live already: it can be no canary beside itself")
-    _one_name(deployment, served)
+    _one_name((*deployment.all, *draining), served)
     canary = deployment.canary
     if canary is not None and canary.served != served:
         raise DeploymentError(
@@ -107,10 +112,16 @@ def promoted(deployment: Deployment, now: float, turn: int) -> Deployment:
     return Deployment(canary.served, deployment.live, None, now, turn)
 
 
-def rolled_back(deployment: Deployment, now: float, turn: int) -> Deployment:
-    """Ends the canary; without one, the previous generation is live again. Raises `DeploymentError`.
+def rolled_back(deployment: Deployment, now: float, turn: int, expected: str | None = None) -> Deployment:
+    """Ends the canary; without one, the previous generation is live again. `expected`: the generation that shall go (a
+    model's name where it has none): said twice, it takes back nothing else. Raises `DeploymentError`.
 
     What was rolled back is not kept as `previous`: a second rollback must not bring it back."""
+    goes = deployment.live if deployment.canary is None else deployment.canary.served
+    if expected is not None and expected != str(goes):
+        raise DeploymentError(
+            f"{expected} was to be rolled back, and a rollback now would take {goes} back: look at what serves first"
+        )
     if deployment.canary is not None:
         return msgspec.structs.replace(deployment, canary=None, changed_at=now)
     if deployment.previous is None:
@@ -120,9 +131,9 @@ def rolled_back(deployment: Deployment, now: float, turn: int) -> Deployment:
     return Deployment(deployment.previous, None, None, now, turn)
 
 
-def _one_name(deployment: Deployment, served: Served) -> None:
+def _one_name(all_known: Iterable[Served], served: Served) -> None:
     """One generation has one name, and one name one generation: else a series or a header would lie."""
-    for known in deployment.all:
+    for known in all_known:
         if (known.model == served.model) != (known.generation == served.generation):
             raise DeploymentError(
                 f"the name {served.model} with generation {served.generation} does not agree with {known.model}, whose "
@@ -158,8 +169,9 @@ class Standing(msgspec.Struct, frozen=True):
 
 def newest(targets: Iterable[Standing]) -> str | None:
     """The generation that an alias's targets should serve: the one that was made live last; where nothing was ever
-    published, the policy's. None: none is known, and nobody lags."""
+    published, the policy's. What may lag leads nobody, unless all may. None: none is known, and nobody lags."""
     targets = tuple(targets)
+    targets = tuple(one for one in targets if not one.may_lag) or targets
     last = max(targets, key=lambda one: one.turn, default=None)
     if last is not None and last.turn:
         return last.generation

@@ -17,8 +17,15 @@ def response_headers(
     if target is not None:
         headers.append((b"x-crossover-backend", target.backend.encode()))
         if target.generation is not None:
-            headers.append((b"x-crossover-adapter", target.generation.encode("latin-1", "replace")))
+            headers.append((b"x-crossover-adapter", _printable(target.generation)))
     if content_type.startswith("text/event-stream"):
         headers.append((b"cache-control", b"no-cache"))
         headers.append((b"x-accel-buffering", b"no"))
     return headers
+
+
+def _printable(name: str) -> bytes:
+    """Whatever a policy calls a generation, the answer itself must go out: a control character would break it."""
+    if not name.isprintable():
+        name = "".join(letter if letter.isprintable() else "?" for letter in name)
+    return name.encode("latin-1", "replace")

@@ -214,6 +214,6 @@ def observers(core: Core) -> list[asyncio.Task[None]]:
         url = metrics_url(settings)
         if url is not None:
             tasks.append(asyncio.create_task(watch_load(core, name, url), name=f"load of {name}"))
-            if settings.wire == "openai":
-                tasks.append(asyncio.create_task(watch_models(core, name), name=f"models of {name}"))
+        if settings.wire == "openai":
+            tasks.append(asyncio.create_task(watch_models(core, name), name=f"models of {name}"))
     return tasks

@@ -169,14 +169,16 @@ def test_refresh_canary_promote_and_rollback_under_traffic(
         assert summary["usd"] == pytest.approx(summary["minutes"] / 60 / 730 * 200, rel=1e-3)
         assert "no gate was run" in next(step["said"] for step in summary["steps"] if step["step"] == "gate")
 
-        counts = traffic.counted(at_least=30)
+        counts = traffic.counted(at_least=20)
         answers = counts["manual@v0001"] + counts["before@v0001"]
         assert counts["manual@v0001"] == pytest.approx(CANARY * answers, abs=2)
 
         promoted = crossover("adapter", "promote", "--config", str(settings))
         assert promoted.returncode == 0, promoted.stderr
         tuned_after = answer(gateway, "handbook")
-        assert traffic.counted(at_least=6)["manual@v0001"] >= 6
+        counts = traffic.counted(at_least=6)
+        assert counts["before@v0001"] <= 2  # under way when it was promoted
+        assert counts["manual@v0001"] > counts["before@v0001"]
 
         back = crossover("adapter", "rollback", "--config", str(settings))
         assert back.returncode == 0, back.stderr
@@ -185,20 +187,6 @@ def test_refresh_canary_promote_and_rollback_under_traffic(
     assert tuned_after != base_before
     assert tuned_after != tuned_before
     assert answer(gateway, "base") == base_before
-
-
-def test_a_killed_run_ends_with_the_loss_of_an_unbroken_one(vllm_server: RunningVllm, settings: Path) -> None:
-    """SmolLM2 itself; the tiny model's weights are compared bit for bit in tests/trainer/train."""
-    python = vllm_server.server.settings.python
-    assert kill_in_the_middle(settings, python) < 5
-    losses = []
-    for how in ("--resume", "--fresh"):
-        done = crossover("adapter", "train", "--config", str(settings), how, "--json", python=python)
-        assert done.returncode == 0, done.stderr
-        run = Path(json.loads(done.stdout.splitlines()[-1])["run"])
-        losses.append([point["loss"] for point in json.loads((run / "run.json").read_text())["curve"]])
-    assert len(losses[0]) == 5
-    assert losses[0] == losses[1]
 
 
 def test_the_gateway_shows_each_generation_by_itself(gateway: GatewayProcess) -> None:

@@ -141,3 +141,27 @@ def test_a_target_lags_unless_it_may_or_has_no_generation() -> None:
     assert lags(Standing("handbook@v0002", False), "handbook@v0002") is None
     assert lags(Standing(None, False), "handbook@v0002") is None
     assert lags(Standing("handbook@v0001", False), None) is None
+
+
+def test_what_may_lag_leads_nobody_unless_all_may() -> None:
+    box = Standing("handbook@v0001", False)
+    assert newest([box, Standing("handbook@v0003", True, turn=3)]) == "handbook@v0001"
+    assert newest([Standing("v1", True, turn=1), Standing("v2", True, turn=2)]) == "v2"
+
+
+def test_a_rollback_that_expects_another_generation_takes_nothing_back() -> None:
+    live = Deployment(TWO, ONE, None, 5.0, 1)
+    beside = canaried(live, THREE, 0.1, 6.0)
+    assert rolled_back(beside, 7.0, 2, THREE.generation).canary is None
+    with pytest.raises(DeploymentError, match="look at what serves"):
+        rolled_back(live, 8.0, 2, THREE.generation)
+    with pytest.raises(DeploymentError, match="handbook@v0003 back"):
+        rolled_back(beside, 8.0, 2, TWO.generation)
+
+
+def test_a_name_that_still_answers_requests_keeps_its_generation() -> None:
+    other = Served(THREE.model, "handbook@v0009")
+    with pytest.raises(DeploymentError, match="immutable"):
+        published(Deployment(ONE), other, 1.0, 1, draining=[THREE])
+    with pytest.raises(DeploymentError, match="immutable"):
+        canaried(Deployment(ONE), other, 0.1, 1.0, draining=[THREE])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from pathlib import Path
 
 import msgspec
@@ -16,10 +17,21 @@ def data_hash(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def normal(text: str) -> str:
+    """`text` in the composed form of its characters (NFKC), with single spaces. Case and marks stay: code and sums
+    differ by them."""
+    return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).split())
+
+
 def question_hash(row: Row) -> int:
     """A uniform number of 64 bits from what stands before the answer; the same in every process and on every machine.
 
-    The answer is left out, so that rows which answer one question differently get the same number.
+    The answer is left out, so that rows which answer one question differently get the same number; so do questions
+    that differ in nothing but their spacing or the form of their characters.
     """
-    asked = row.prompt if row.messages is None else [[m["role"], m["content"]] for m in row.messages[:-1]]
+    asked = (
+        normal(row.prompt or "")
+        if row.messages is None
+        else [[m["role"], normal(m["content"])] for m in row.messages[:-1]]
+    )
     return int.from_bytes(hashlib.blake2b(msgspec.json.encode(asked), digest_size=8).digest(), "big")

@@ -6,11 +6,11 @@ The import is documented against transformers 4.51.3, which reads files of trans
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from trainer.export.bounded_json import read_json
 from trainer.export.config_checks import check_config
 from trainer.export.finding import Finding, error, warning
 from trainer.export.tokenizer_checks import check_tokenizer
@@ -50,6 +50,7 @@ def _check(folder: Path, base: Path | None) -> Iterator[Finding]:
         config = {}
     else:
         yield from check_config(config)
+    yield from _links(folder)
     yield from check_tokenizer(folder, config)
     yield from _generation(folder)
     if config:
@@ -63,6 +64,21 @@ def _check(folder: Path, base: Path | None) -> Iterator[Finding]:
                     "everything but the weights' values must be the base's own",
                     "export again",
                 )
+
+
+def _links(folder: Path) -> Iterator[Finding]:
+    """Links that leave the model: what they point at would be copied, and sent away. A snapshot's blobs are its own."""
+    own = folder.resolve()
+    places = [own, own.parent.parent / "blobs"] if own.parent.name == "snapshots" else [own]
+    for name in other_files(folder):
+        target = (folder / name).resolve()
+        if not any(target.is_relative_to(place) for place in places):
+            yield error(
+                "link",
+                f"{name} is a link to {target}, outside the model's folder",
+                "the file there would be copied into the export, and uploaded with it",
+                "put the file itself there if it is the model's, or remove the link",
+            )
 
 
 def _generation(folder: Path) -> Iterator[Finding]:
@@ -82,6 +98,6 @@ def _generation(folder: Path) -> Iterator[Finding]:
 
 def _json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file)
     except (OSError, ValueError):
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from trainer.export.bounded_json import is_number
 from trainer.export.finding import Finding, error, warning
 
 MODEL_TYPES: Mapping[str, str] = {
@@ -28,10 +29,17 @@ MODEL_TYPES: Mapping[str, str] = {
 """Architectures that Bedrock imports, and the model_type by which the reader chooses its settings class."""
 
 _DEFAULT_ROPE_THETA = 10_000.0
-_OTHER_ROPE_THETA = {"mixtral": 1_000_000.0}
+_OTHER_ROPE_THETA = {
+    "mixtral": 1_000_000.0,
+    "qwen2_vl": 1_000_000.0,
+    "qwen2_5_vl": 1_000_000.0,
+    "mllama": 500_000.0,
+}
 """What both transformers 4.51 and 5 take where they find no theta."""
-_WITH_ROPE = ("llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe")
+_WITH_ROPE = ("llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe", "qwen2_vl", "qwen2_5_vl", "mllama")
 _OLD_ROPE_TYPES = ("default", "linear", "dynamic", "yarn", "longrope", "llama3")
+_ROPE_DEFAULTS: Mapping[str, Any] = {"beta_fast": 32, "beta_slow": 1}
+"""What both readers take where a yarn says nothing; any other setting that is left out has no value."""
 
 BEDROCK_LLAMA3_ROPE: Mapping[str, float] = {
     "factor": 8.0,
@@ -49,8 +57,10 @@ def check_config(config: Mapping[str, Any]) -> Iterator[Finding]:
     """Everything about config.json that the import would refuse or misread."""
     yield from _architecture(config)
     if config.get("model_type") in _WITH_ROPE:
-        yield from _rope_theta(config)
-        yield from _rope_scaling(config)
+        rope = _with_rope(config)
+        yield from _rope_theta(rope)
+        yield from _rope_scaling(rope)
+        yield from _rope_share(rope)
     yield from _dtype(config)
     if not isinstance(config.get("tie_word_embeddings"), bool):
         yield warning(
@@ -69,12 +79,7 @@ def check_config(config: Mapping[str, Any]) -> Iterator[Finding]:
             "merge into the unquantized base that the quantized one was made from",
         )
     if config.get("auto_map"):
-        yield error(
-            "own-code",
-            "config.json has an auto_map: the model needs Python code of its own",
-            "the import runs no code but transformers' own",
-            "use a base that transformers knows by itself",
-        )
+        yield own_code("config.json", "the model")
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int) and positions > MOST_POSITIONS:
         yield warning(
@@ -83,6 +88,30 @@ def check_config(config: Mapping[str, Any]) -> Iterator[Finding]:
             f"Bedrock asks for less than 128K tokens of context; imports with {MOST_POSITIONS:,} have succeeded",
             f"expect a refusal, or write a shorter context (at most {MOST_POSITIONS}) into the base's config.json",
         )
+
+
+def own_code(file: str, what: str) -> Finding:
+    """The finding for an auto_map, wherever it stands."""
+    return error(
+        "own-code",
+        f"{file} has an auto_map: {what} needs Python code of its own",
+        "the import runs no code but transformers' own",
+        "use a base that transformers knows by itself",
+    )
+
+
+def _with_rope(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings that say how positions turn: of a model for images too, those of its part for text.
+
+    transformers 4.51 keeps an Mllama's in text_config, and a Qwen2-VL's at the top level; transformers 5 writes both
+    into text_config.
+    """
+    text = config.get("text_config")
+    if not isinstance(text, Mapping):
+        return config
+    if config.get("model_type") == "mllama":
+        return {**text, "model_type": "mllama"}
+    return {"rope_parameters": text.get("rope_parameters") or text.get("rope_scaling"), **config}
 
 
 def _architecture(config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -114,7 +143,16 @@ def _architecture(config: Mapping[str, Any]) -> Iterator[Finding]:
 def _rope_theta(config: Mapping[str, Any]) -> Iterator[Finding]:
     theta, new = config.get("rope_theta"), _new_rope(config).get("rope_theta")
     default = _OTHER_ROPE_THETA.get(str(config.get("model_type")), _DEFAULT_ROPE_THETA)
-    if not isinstance(theta, int | float) or isinstance(theta, bool):
+    for where, value in (("rope_theta", theta), ("rope_parameters.rope_theta", new)):
+        if value is not None and (not is_number(value) or value <= 0):
+            yield error(
+                "rope-theta",
+                f"{where} is {str(value)[:60]!r}",
+                "it must be a number above 0: no position could be placed",
+                _FROM_THE_ORIGINAL,
+            )
+            return
+    if theta is None:
         if new is not None and new != default:
             yield error(
                 "rope-theta",
@@ -142,7 +180,7 @@ def _rope_theta(config: Mapping[str, Any]) -> Iterator[Finding]:
 def _rope_scaling(config: Mapping[str, Any]) -> Iterator[Finding]:
     scaling, new = config.get("rope_scaling"), _new_rope(config)
     new_scaling = {name: value for name, value in new.items() if name not in ("rope_theta", "partial_rotary_factor")}
-    new_type = new_scaling.get("rope_type", new_scaling.get("type", "default"))
+    new_type = _rope_type(config, new_scaling, "default")
     if scaling is not None and not isinstance(scaling, Mapping):
         yield error(
             "rope-scaling",
@@ -152,7 +190,7 @@ def _rope_scaling(config: Mapping[str, Any]) -> Iterator[Finding]:
         )
         return
     old = dict(scaling or {})
-    old_type = old.get("rope_type", old.get("type", None if old else "default"))
+    old_type = _rope_type(config, old, None if old else "default")
     if new and new_type != old_type:
         yield error(
             "rope-scaling",
@@ -169,10 +207,14 @@ def _rope_scaling(config: Mapping[str, Any]) -> Iterator[Finding]:
             "tune a base with one of these",
         )
         return
+    # The older shape may say original_max_position_embeddings beside rope_scaling.
+    beside = {"original_max_position_embeddings": config.get("original_max_position_embeddings"), **_ROPE_DEFAULTS}
     differing = sorted(
-        name for name in (set(old) & set(new_scaling)) - {"rope_type", "type"} if old[name] != new_scaling[name]
+        name
+        for name in (set(old) | set(new_scaling)) - {"rope_type", "type"}
+        if old.get(name, beside.get(name)) != new_scaling.get(name, beside.get(name))
     )
-    if differing:
+    if new and differing:
         yield error(
             "rope-scaling",
             f"rope_scaling and rope_parameters differ in {', '.join(differing)}",
@@ -188,6 +230,26 @@ def _rope_scaling(config: Mapping[str, Any]) -> Iterator[Finding]:
             f"Bedrock documents that it puts {takes} in its place: the imported model would place tokens otherwise",
             "tune a base with these values (Llama 3.1 and 3.3 have them; 3.2 has factor 32)",
         )
+
+
+def _rope_share(config: Mapping[str, Any]) -> Iterator[Finding]:
+    for where, value in (
+        ("partial_rotary_factor", config.get("partial_rotary_factor")),
+        ("rope_parameters.partial_rotary_factor", _new_rope(config).get("partial_rotary_factor")),
+    ):
+        if value not in (None, 1):
+            yield error(
+                "rope-partial",
+                f"{where} is {str(value)[:60]!r}",
+                "transformers 4.51 turns every head whole for this model, and finds no such setting in rope_parameters",
+                "tune a base whose heads are turned whole",
+            )
+
+
+def _rope_type(config: Mapping[str, Any], rope: Mapping[str, Any], otherwise: str | None) -> Any:
+    kind = rope.get("rope_type", rope.get("type", otherwise))
+    # Where there are three kinds of positions, the reader turns this name into the default.
+    return "default" if kind == "mrope" and str(config.get("model_type")).endswith("_vl") else kind
 
 
 def _dtype(config: Mapping[str, Any]) -> Iterator[Finding]:

@@ -78,6 +78,8 @@ def export(
     """
     started = time.monotonic()
     to = to.absolute()
+    if to.resolve().is_relative_to(registry.root.resolve()):
+        raise ExportError(f"{to} lies in the registry {registry.root}, which holds versions only: give another folder")
     made = registry.lineage(version)
     problems = registry.verify(version)
     if problems:
@@ -143,6 +145,7 @@ def export(
         try:
             work.rename(to)
         except OSError as error:
+            record_of(to).unlink(missing_ok=True)  # it would tell of an export that is not there
             raise ExportError(f"{to} cannot be put in place: {error.strerror}") from None
         sync_folder(to.parent)
     registry.note(

@@ -96,7 +96,7 @@ def compare(base: Path, adapter: Path, merged: Path, rows: Path | None, device: 
 
 def _inputs(folder: Path, rows: Path | None) -> list[list[int]]:
     """Token ids of the prompts, in the chat form where there is one, and of the first of the rows."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     chats: list[list[dict[str, str]]] = [[{"role": "user", "content": text}] for text in PROMPTS]
     texts: list[str] = []
     for row in _rows(rows):
@@ -122,7 +122,8 @@ def _rows(file: Path | None) -> Iterable[dict[str, Any]]:
 
 
 def _load(folder: Path, device: torch.device) -> Any:
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
+    return model.to(device).eval()
 
 
 def _logits(model: Any, inputs: list[list[int]]) -> list[torch.Tensor]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.export.bounded_json import parse, read_json
+from trainer.export.config_checks import own_code
 from trainer.export.finding import Finding, error, some, warning
 
 BEDROCK_TOKENIZERS = tuple(
@@ -22,6 +23,7 @@ BEDROCK_TOKENIZERS = tuple(
     )
     for suffix in ("", "Fast")
 )
+_MOST_TOKENIZER_BYTES = 256 << 20
 _FROM_THE_ORIGINAL = "take the tokenizer's files from the base's original snapshot"
 
 
@@ -29,6 +31,8 @@ def check_tokenizer(folder: Path, config: Mapping[str, Any]) -> Iterator[Finding
     """Everything about the tokenizer's files that the import would refuse or misread."""
     settings = yield from _read(folder, "tokenizer_config.json")
     if settings is not None:
+        if settings.get("auto_map"):
+            yield own_code("tokenizer_config.json", "the tokenizer")
         yield from _class(settings)
         yield from _chat_template(folder, settings)
         if isinstance(settings.get("extra_special_tokens"), list):
@@ -45,14 +49,17 @@ def check_tokenizer(folder: Path, config: Mapping[str, Any]) -> Iterator[Finding
 
 def _read(folder: Path, name: str) -> Generator[Finding, None, dict[str, Any] | None]:
     try:
-        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        content = read_json(folder / name, _MOST_TOKENIZER_BYTES)
     except FileNotFoundError:
         yield error("missing-file", f"there is no {name}", "Bedrock needs it", _FROM_THE_ORIGINAL)
         return None
     except (OSError, ValueError) as problem:
         yield error("unreadable-file", f"{name} cannot be read: {problem}", "Bedrock needs it", _FROM_THE_ORIGINAL)
         return None
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        yield error("unreadable-file", f"{name} is not a JSON object", "Bedrock needs it", _FROM_THE_ORIGINAL)
+        return None
+    return content
 
 
 def _class(settings: Mapping[str, Any]) -> Iterator[Finding]:
@@ -78,13 +85,22 @@ def _class(settings: Mapping[str, Any]) -> Iterator[Finding]:
 def _chat_template(folder: Path, settings: Mapping[str, Any]) -> Iterator[Finding]:
     inside = settings.get("chat_template")
     if isinstance(inside, list):
-        named = {entry.get("name"): entry.get("template") for entry in inside if isinstance(entry, Mapping)}
-        inside = named.get("default")
+        named = [each.get("template") for each in inside if isinstance(each, Mapping) and each.get("name") == "default"]
+        inside = named[-1] if named else None
     beside: dict[str, str] = {}
     for name in ("chat_template.jinja", "chat_template.json"):
         file = folder / name
         if file.is_file():
-            text = file.read_text(encoding="utf-8")
+            try:
+                text = file.read_text(encoding="utf-8")
+            except (OSError, ValueError) as problem:
+                yield error(
+                    "unreadable-file",
+                    f"{name} cannot be read: {problem}",
+                    "the reader would end there",
+                    _FROM_THE_ORIGINAL,
+                )
+                continue
             beside[name] = _template_of(text) if name.endswith(".json") else text
     differing = sorted(name for name, text in beside.items() if inside is not None and text != inside)
     if differing:
@@ -112,7 +128,7 @@ def _chat_template(folder: Path, settings: Mapping[str, Any]) -> Iterator[Findin
 
 def _template_of(text: str) -> str:
     try:
-        content = json.loads(text)
+        content = parse(text.encode())
     except ValueError:
         return text
     template = content.get("chat_template") if isinstance(content, dict) else None
@@ -123,12 +139,29 @@ def _tokens(tokenizer: Mapping[str, Any], settings: Mapping[str, Any], config: M
     model = tokenizer.get("model")
     vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
     ids: dict[str, int] = {}
+    odd: list[str] = []
     if isinstance(vocabulary, Mapping):
         ids.update(vocabulary)
     elif isinstance(vocabulary, list):  # a unigram model: [piece, score] by number
-        ids.update({str(piece[0]): number for number, piece in enumerate(vocabulary)})
-    for added in tokenizer.get("added_tokens") or ():
-        ids[added["content"]] = added["id"]
+        whole = [number for number, piece in enumerate(vocabulary) if isinstance(piece, list) and piece]
+        ids.update({str(vocabulary[number][0]): number for number in whole})
+        if len(whole) < len(vocabulary):
+            odd.append("a piece of the vocabulary")
+    more = tokenizer.get("added_tokens") or []
+    for added in more if isinstance(more, list) else [more]:
+        if isinstance(added, Mapping) and isinstance(added.get("content"), str):
+            ids[added["content"]] = added.get("id")  # type: ignore[assignment]  # judged below, with the others
+        else:
+            odd.append("an added token without content")
+    odd += [token for token, number in ids.items() if type(number) is not int or number < 0]
+    if odd:
+        yield error(
+            "tokenizer",
+            f"tokenizer.json holds {len(odd)} tokens without a number of their own: {some(odd)}",
+            "the reader could not load it",
+            _FROM_THE_ORIGINAL,
+        )
+        return
     if not ids:
         yield error("tokenizer", "tokenizer.json holds no vocabulary", "no text could be read", _FROM_THE_ORIGINAL)
         return

@@ -38,8 +38,6 @@ class Update:
 def updates(config: Mapping[str, Any], adapter: FileLayout, base: WeightsLayout, *, tied: bool) -> dict[str, Update]:
     """The updates by the base's tensor. `tied`: head and embedding of the base are one. Raises MergeError."""
     problems = servable(config, max_lora_rank=10**9)  # any rank can be merged
-    if config.get("target_parameters"):
-        problems.append("target_parameters is set: only linear layers can be merged; train without it")
     there = base.tensors
     found: dict[str, Update] = {}
     strange = []
@@ -62,7 +60,12 @@ def updates(config: Mapping[str, Any], adapter: FileLayout, base: WeightsLayout,
         elif b not in adapter.tensors:
             problems.append(f"{name} has no {b} beside it")
         else:
-            rank, scale = _rank_and_scale(config, module)
+            try:
+                rank, scale = _rank_and_scale(config, module)
+            except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, re.error) as odd:
+                if not problems:  # else the settings' fault is told already
+                    problems.append(f"the scale of {module} cannot be read from adapter_config.json: {odd!r}")
+                continue
             found[tensor] = Update(tensor, name, b, scale)
             problems += _shapes(adapter, base, found[tensor], rank)
     if strange:

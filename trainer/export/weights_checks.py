@@ -16,13 +16,20 @@ MOST_BYTES = 200_000_000_000
 """Bedrock's limit for text models is 200 GB."""
 _TAKEN = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 _OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".gguf", ".onnx", ".h5", ".msgpack")
+_MOST_LAYERS = 10_000  # far beyond any model; more would only fill the memory with names
 _HARMLESS = re.compile(r"\.rotary_emb\.inv_freq$")  # old checkpoints carry what the reader computes itself
 
 
 def expected_tensors(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a Llama, Mistral, Qwen 2 or Qwen 3. Raises ShapeError for other models."""
     # How positions turn is no matter of shapes, and has checks of its own.
-    shape = ModelShape.of({name: value for name, value in config.items() if not name.startswith("rope_")})
+    plain = {name: value for name, value in config.items() if not name.startswith("rope_")}
+    try:
+        shape = ModelShape.of(plain)
+    except (TypeError, ValueError, ArithmeticError) as problem:
+        raise problem if isinstance(problem, ShapeError) else ShapeError(str(problem)) from None
+    if shape.layers > _MOST_LAYERS:
+        raise ShapeError(f"num_hidden_layers is {shape.layers:,}, and no model has more than {_MOST_LAYERS:,}")
     tensors: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (shape.vocabulary, shape.hidden)}
     for layer in range(shape.layers):
         at = f"model.layers.{layer}"

@@ -33,7 +33,8 @@ class DeviceBatch(NamedTuple):
     targets: torch.Tensor  # int64 [learned_tokens]: those tokens
     boundaries: torch.Tensor  # int32 [documents + 1]: where documents begin in the flattened batch, and its length
     boundaries_host: tuple[int, ...]  # the same numbers, for attention on a CPU
-    longest_document: int  # tokens
+    longest_document: int  # tokens; the padding behind the documents counts as one
+    longest_real_document: int  # tokens
     one_document_each: bool  # each sequence is a single document without padding
     real_tokens: int
     learned_tokens: int
@@ -47,6 +48,7 @@ def to_device(batch: PackedBatch, device: torch.device) -> DeviceBatch:
     starts = np.ones((rows, width), dtype=bool)
     starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
     boundaries = np.append(np.flatnonzero(starts), rows * width).astype(np.int32)
+    sizes = np.diff(boundaries)
     learned = np.flatnonzero(targets != NOT_LEARNED)
 
     def tensor(values: Any, dtype: Any) -> torch.Tensor:
@@ -61,7 +63,8 @@ def to_device(batch: PackedBatch, device: torch.device) -> DeviceBatch:
         targets=tensor(targets[learned], np.int64),
         boundaries=tensor(boundaries, np.int32),
         boundaries_host=tuple(boundaries.tolist()),
-        longest_document=int(np.diff(boundaries).max()),
+        longest_document=int(sizes.max()),
+        longest_real_document=int(sizes[documents.reshape(-1)[boundaries[:-1]] >= 0].max(initial=0)),
         one_document_each=len(boundaries) == rows + 1 and bool((documents >= 0).all()),
         real_tokens=int((documents >= 0).sum()),
         learned_tokens=len(learned),

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.environment import without_secrets
+
 INSIDE = Path(__file__).parent / "inside"
 Event = dict[str, Any]
 
@@ -47,9 +49,9 @@ class Ended:
 
 
 def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:
-    """The process's own, without the network's model hub; libraries say only what went wrong."""
+    """The process's own less its secrets, without the network's model hub; libraries say only what went wrong."""
     return {
-        **os.environ,
+        **without_secrets(os.environ),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",

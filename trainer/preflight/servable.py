@@ -67,9 +67,12 @@ def climb_serving(
             walls.append(wall)
     if ended.error is not None:
         walls.append(name_wall(ended.error, stack, doing=(ended.doing or ("", "run vLLM"))[1], tail=tail))
+    told = {event["fact"]: event for event in events if "fact" in event}
+    if not walls and "class" not in told:
+        silent = [{"type": "Died", "text": "the process ended before it said whether vLLM has the model", "frames": []}]
+        walls.append(name_wall(silent, stack, doing="ask vLLM", tail=tail))
     if any(wall.name == MISMATCH for wall in walls):
         walls = [wall for wall in walls if wall.name != "unknown"]  # what follows from it
-    told = {event["fact"]: event for event in events if "fact" in event}
     if walls:
         return Rung(SERVABLE, "failed", f"stopped at: {walls[0].name}", seconds, tuple(walls), tuple(notes))
     said, more = _said(told, facts, has_adapter, most)

@@ -39,6 +39,9 @@ Drain = Annotated[float, typer.Option("--drain-seconds", help="Wait so long for 
 UnloadPrevious = Annotated[
     bool, typer.Option("--unload-previous", help="Free its memory too: a rollback must load it again.")
 ]
+AlthoughFailed = Annotated[
+    bool, typer.Option("--although-failed", help="Even if its gate failed. Its history tells so.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -54,6 +57,7 @@ def publish(
     ] = False,
     drain_seconds: Drain = 300.0,
     unload_previous: UnloadPrevious = False,
+    although_failed: AlthoughFailed = False,
     gateway: GatewayUrl = None,
     model_server: ServerUrl = None,
     registry_there: RegistryThere = None,
@@ -61,6 +65,9 @@ def publish(
     json: AsJson = False,
 ) -> None:
     """Bring a version to traffic: load it into vLLM, warm it up, move the gateway's alias, unload what is not used.
+
+    What is not used is what no alias of this gateway needs: one vLLM behind two gateways must not share an adapter's
+    name between them.
 
     A failure at any step leaves traffic as it was. Exits 2 for what was asked wrongly, 1 for what failed."""
     from trainer.publish.publishing import publish
@@ -73,8 +80,9 @@ def publish(
         if share is None and not all_requests and settings.publish is not None:
             share = settings.publish.canary_share
         done = publish(
-            version, place, share=share, drain_seconds=drain_seconds, unload_previous=unload_previous, say=_say
-        )
+            version, place, share=share, drain_seconds=drain_seconds, unload_previous=unload_previous,
+            although_failed=although_failed, say=_say,
+        )  # fmt: skip
     _end(done, json, done.warnings)
 
 
@@ -133,6 +141,8 @@ def status(
     with _refusals("status"):
         _, place = _place(config, gateway, model_server, None, admin_key_env)
         found = status(place)
+    for line in place.warnings:
+        typer.echo(f"warning: {line}", err=True)
     if json:
         typer.echo(msgspec.json.encode(found))
         return
@@ -161,7 +171,7 @@ def sync(
     with _refusals("sync"):
         _, place = _place(config, gateway, model_server, registry_there, admin_key_env)
         done = sync(place, say=_say)
-    _end(done, json, ())
+    _end(done, json, place.warnings)
     for line in done.lacking:
         typer.echo(f"not loaded: {line}", err=True)
     if done.lacking:

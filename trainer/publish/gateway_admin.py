@@ -35,8 +35,9 @@ class GatewayAdmin:
     def promote(self, alias: str, backend: str) -> dict[str, Any]:
         return self._ask("POST", _place(alias, backend) + "/promote")
 
-    def rollback(self, alias: str, backend: str) -> dict[str, Any]:
-        return self._ask("POST", _place(alias, backend) + "/rollback")
+    def rollback(self, alias: str, backend: str, expected: str) -> dict[str, Any]:
+        """Takes back the generation `expected`, or nothing: the gateway refuses when another one would go."""
+        return self._ask("POST", _place(alias, backend) + "/rollback", {"expected": expected})
 
     def _ask(self, method: str, path: str, sent: Any = None) -> dict[str, Any]:
         answer = ask(method, f"{self.url}/admin/adapters{path}", sent, key=self.key)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import threading
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,9 +31,14 @@ class Answer:
 
 
 def ask(method: str, url: str, sent: Any = None, *, key: str | None = None, timeout_seconds: float = 10.0) -> Answer:
-    """Raises UnreachableError when no whole answer comes. `key` goes out as a bearer token, and into no message."""
+    """Raises UnreachableError when no whole answer comes in that time. `key` goes out as a bearer token, and into no
+    message."""
     parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port
+    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    try:
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise UnreachableError(where, "its port is no number from 1 to 65535", sent=False) from None
     secure = parts.scheme == "https"
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
     connection = kind(host, port, timeout=timeout_seconds)
@@ -43,22 +50,43 @@ def ask(method: str, url: str, sent: Any = None, *, key: str | None = None, time
     if key is not None:
         headers["authorization"] = f"Bearer {key}"
     path = parts.path + (f"?{parts.query}" if parts.query else "")
-    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     written = False
+    late = threading.Event()
+    timer: threading.Timer | None = None
     try:
         connection.connect()
+        # The time-out of a socket begins anew with every byte: who sends one at a time could hold us for ever.
+        timer = threading.Timer(timeout_seconds, _hang_up, (connection.sock, late))
+        timer.daemon = True
+        timer.start()
         written = True
         connection.request(method, path or "/", body, headers)
         answer = connection.getresponse()
         content = answer.read(MAX_ANSWER_BYTES + 1)
+        if late.is_set():
+            raise TimeoutError
         if len(content) > MAX_ANSWER_BYTES:
             raise UnreachableError(where, f"its answer is longer than {MAX_ANSWER_BYTES} bytes", sent=True)
         return Answer(answer.status, _decoded(content))
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if late.is_set() or isinstance(error, TimeoutError):
+            why = f"no whole answer within {timeout_seconds:g} s"
         raise UnreachableError(where, why, sent=written) from None
+    except ValueError:  # of a header that cannot be written: its text would hold the key
+        raise UnreachableError(where, "its key or its path holds what HTTP cannot carry", sent=False) from None
     finally:
+        if timer is not None:
+            timer.cancel()
         connection.close()
+
+
+def _hang_up(open_socket: socket.socket, late: threading.Event) -> None:
+    late.set()
+    try:
+        socket.socket.shutdown(open_socket, socket.SHUT_RDWR)  # the plain one: TLS state belongs to the other thread
+    except OSError:
+        pass
 
 
 def _decoded(content: bytes) -> Any:

@@ -32,10 +32,18 @@ class ModelServer:
 
     def loaded(self) -> dict[str, str | None]:
         """Every model and adapter by name, with the folder that it says it comes from. Raises PublishError."""
+        return {name: root for name, root, _ in self._cards()}
+
+    def bases(self) -> list[str]:
+        """The folders, or names on a hub, of the models beneath the adapters, where it tells. Raises PublishError."""
+        return sorted({root for _, root, parent in self._cards() if root is not None and parent is None})
+
+    def _cards(self) -> list[tuple[str, str | None, str | None]]:
+        """(name, root, parent)"""
         answer = ask("GET", f"{self.url}/models", key=self.key)
         try:
             if answer.status == 200:
-                return {str(one["id"]): one.get("root") for one in answer.body["data"]}
+                return [(str(one["id"]), one.get("root"), one.get("parent")) for one in answer.body["data"]]
         except (TypeError, KeyError, AttributeError):
             pass
         raise PublishError(

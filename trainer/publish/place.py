@@ -32,6 +32,8 @@ class Place:
     registry_there: PurePath | None = None
     """The registry's folder as the model server sees it; None: as it is here."""
     sharing: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+    """What is doubtful in the way there."""
 
     @property
     def name(self) -> str:
@@ -78,42 +80,80 @@ def find_place(
             "Bedrock, import the merged model and name it in the policy",
             2,
         )
-    server = (server_url or settings.base_url or "").rstrip("/")
-    key = None if settings.api_key is None else settings.api_key.get_secret_value()
+    server = ((settings.base_url or "") if server_url is None else _server(server_url)).rstrip("/")
+    key = None
+    if settings.api_key is not None:
+        key = _sendable(settings.api_key.get_secret_value(), f"the api_key of the backend {backend}")
+    gateway = _gateway_url(policy) if gateway_url is None else _given(gateway_url)
+    warnings = [
+        f"{what} crosses the network in clear text to {host}: use https, or a tunnel to a loopback address"
+        for what, host in (("the admin key", _in_clear(gateway)), ("vLLM's key", key and _in_clear(server)))
+        if host
+    ]
     return Place(
         alias,
         backend,
-        GatewayAdmin(
-            _gateway_url(policy) if gateway_url is None else _given(gateway_url),
-            _admin_key(policy, admin_key_variable, environ),
-        ),
+        GatewayAdmin(gateway, _admin_key(policy, admin_key_variable, environ)),
         ModelServer(server if server.endswith("/v1") else f"{server}/v1", key),
         Registry(Path(registry)),
         max_lora_rank,
         None if registry_there is None else PurePath(registry_there),
         frozenset(
             name for name, other in policy.backends.items() if other.base_url is not None
-            and other.base_url.rstrip("/") == (settings.base_url or "").rstrip("/")
+            and _who_listens(other.base_url) == _who_listens(settings.base_url or "")
         ),
+        tuple(warnings),
     )  # fmt: skip
 
 
 def _given(url: str) -> str:
     """The admin key would go there."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-        known = parts.scheme in ("http", "https") and parts.port != 0
-    except ValueError:
-        known, host = False, None
-    if not known or host is None:
+    if not _is_address(url):
         raise PublishError("settings", f"{url!r} is no address of a gateway: write it like http://127.0.0.1:8080", 2)
-    if parts.scheme == "http" and not is_loopback(host):
+    if host := _in_clear(url):
         raise PublishError(
             "settings", f"the admin key would cross the network in clear text to {host}: use https, or a tunnel to a "
             "loopback address", 2,
         )  # fmt: skip
     return url.rstrip("/").removesuffix("/v1")
+
+
+def _server(url: str) -> str:
+    if not _is_address(url):
+        raise PublishError(
+            "settings", f"{url!r} is no address of a model server: write it like http://127.0.0.1:8000/v1", 2
+        )
+    return url
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        return False
+
+
+def _in_clear(url: str) -> str | None:
+    """The host, where a key would be read by whoever is between."""
+    parts = urlsplit(url)
+    return parts.hostname if parts.scheme == "http" and not is_loopback(parts.hostname or "") else None
+
+
+def _who_listens(url: str) -> tuple[str, str, int, str]:
+    """Equal for two ways to write one server's address."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, "127.0.0.1" if is_loopback(host) else host, port, parts.path.rstrip("/")
+
+
+def _sendable(key: str, what: str) -> str:
+    """Without the line's end that a file or a shell leaves. The key is in no message."""
+    key = key.strip()
+    if not key.isprintable() or any(ord(letter) > 0xFF for letter in key):
+        raise PublishError("settings", f"{what} holds characters that no HTTP header can carry: set it anew", 2)
+    return key
 
 
 def _gateway_url(policy: Policy) -> str:
@@ -130,8 +170,8 @@ def _admin_key(policy: Policy, variable: str | None, environ: Mapping[str, str])
     """From the environment alone: a command line can be read by every user of the machine."""
     named = [key.env for key in policy.auth.admin_keys if key.env is not None] if variable is None else [variable]
     for name in named:
-        if environ.get(name):
-            return environ[name]
+        if key := _sendable(environ.get(name, ""), f"the environment variable {name}"):
+            return key
     if named:
         raise PublishError("settings", f"the environment variable {named[0]} is not set: it must hold an admin key", 2)
     raise PublishError(

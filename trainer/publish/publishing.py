@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-import warnings as python_warnings
 from typing import Any
 
 import msgspec
 
-from trainer.publish.draining import unload_unused
+from trainer.publish.draining import adapters_of, in_use, unload_unused
 from trainer.publish.errors import PublishError, UnreachableError
+from trainer.publish.gate import note, promoted_although, require_gate
+from trainer.publish.one_at_a_time import one_at_a_time
 from trainer.publish.place import Place
 from trainer.publish.progress import Say, silent
-from trainer.registry import RegistryError, Version, servable
+from trainer.publish.same_base import require_same_base
+from trainer.registry import RegistryError, Version
 from trainer.registry.adapter_files import read_config
+from trainer.registry.servable import servable
+from trainer.registry.version import parse_id
 
 DRAIN_SECONDS = 300.0
 
@@ -42,24 +46,31 @@ def publish(
     share: float | None = None,
     drain_seconds: float = DRAIN_SECONDS,
     unload_previous: bool = False,
+    although_failed: bool = False,
     say: Say = silent,
 ) -> Published:
     """Bring a version of the registry to traffic: a `share` of the requests, or all. Said again, it goes on where it
-    stopped. Raises PublishError; traffic is then as it was, and the message says what was done."""
+    stopped. `although_failed`: whatever its gate said; the history tells so. Raises PublishError; traffic is then as
+    it was, and the message says what was done."""
     began = time.monotonic()
-    version = _version(version_id, place)
+    version = servable_version(version_id, place)
     if share is not None and not 0 < share < 1:
         raise PublishError("settings", f"the canary's share is {share}: give more than 0 and less than 1", 2)
-    before = target_of(place)
-    _require_room(place, version, before, share)
-    loaded, warnings = _load(place, version, share, say)
-    state = _move(place, version, share, loaded, say)
-    warnings += state.get("warnings", [])
-    warnings += _noted(place, version, share)
+    gate = require_gate(place, version, although_failed)
+    with one_at_a_time(place, say):
+        before = target_of(place)
+        _require_room(place, version, before, share)
+        base = require_same_base(place, version)
+        loaded, warnings = _load(place, version, share, say)
+        state = _move(place, version, share, loaded, say)
+        warnings += state.get("warnings", [])
+        warnings += _noted(place, version, share, gate.facts)
+    warnings += [*_without_traffic(place, state), *base, *gate.warnings, *place.warnings]
     unloaded: tuple[str, ...] = ()
     draining: tuple[str, ...] = ()
     if share is None:
-        unloaded, draining, said = unload_unused(place, version.name, drain_seconds, unload_previous, say)
+        adapters = adapters_of(before) | {version.name}
+        unloaded, draining, said = unload_unused(place, adapters, drain_seconds, unload_previous, say)
         warnings += said
     return Published(
         version.id, place.alias, place.backend, share, not loaded, named(before["live"]), unloaded,
@@ -73,36 +84,40 @@ def promote(
 ) -> Published:  # fmt: skip
     """The canary gets all requests. Raises PublishError."""
     began = time.monotonic()
-    before = target_of(place)
-    if before["canary"] is None:
-        raise PublishError("gateway", f"{place.name} has no canary: {named(before['live'])} has all requests", 2)
-    name = named(before["canary"])
-    try:
-        state = place.gateway.promote(place.alias, place.backend)
-    except UnreachableError as error:
-        raise PublishError("gateway", _unsure(error, f"the canary {name} may or may not have been promoted")) from None
-    say(f"{name} has all requests of {place.name}")
-    warnings = [*state.get("warnings", []), *note(place, name, "promoted")]
-    unloaded, draining, said = unload_unused(place, name.partition("@")[0], drain_seconds, unload_previous, say)
+    with one_at_a_time(place, say):
+        before = target_of(place)
+        if before["canary"] is None:
+            raise PublishError("gateway", f"{place.name} has no canary: {named(before['live'])} has all requests", 2)
+        name = named(before["canary"])
+        try:
+            state = place.gateway.promote(place.alias, place.backend)
+        except UnreachableError as error:
+            raise PublishError(
+                "gateway", _unsure(error, f"the canary {name} may or may not have been promoted")
+            ) from None
+        say(f"{name} has all requests of {place.name}")
+        warnings = [*state.get("warnings", []), *note(place, name, "promoted")]
+    warnings += [*_without_traffic(place, state), *promoted_although(place, name), *place.warnings]
+    unloaded, draining, said = unload_unused(place, adapters_of(before), drain_seconds, unload_previous, say)
     return Published(
         name, place.alias, place.backend, None, True, named(before["live"]), unloaded, _kept(place, unloaded, state),
         draining, (*warnings, *said), round(time.monotonic() - began, 3),
     )  # fmt: skip
 
 
-def note(place: Place, version: str, event: str, **facts: Any) -> list[str]:
-    """Writes it into the registry's history. Traffic has moved by then: what cannot be noted is a warning."""
-    try:
-        with python_warnings.catch_warnings():
-            python_warnings.simplefilter("ignore")  # a torn line of an earlier death: `adapter show` tells of it
-            place.registry.note(version, event, alias=place.alias, backend=place.backend, **facts)
-    except (RegistryError, ValueError, OSError) as error:
-        return [f"the registry's history does not say that {version} was {event.replace('_', ' ')}: {error}"]
-    return []
+def _noted(place: Place, version: Version, share: float | None, facts: dict[str, Any]) -> list[str]:
+    if share is None:
+        return note(place, version.id, "published", **facts)
+    return note(place, version.id, "canary", share=share, **facts)
 
 
-def _noted(place: Place, version: Version, share: float | None) -> list[str]:
-    return note(place, version.id, "published") if share is None else note(place, version.id, "canary", share=share)
+def _without_traffic(place: Place, state: dict[str, Any]) -> list[str]:
+    """The alias's other backends that get no requests now: where it spilled over to, it does not any more."""
+    return [
+        f"{target['backend']} gets no requests of {place.alias} now: {target['excluded']}"
+        for target in state["backends"]
+        if target["backend"] != place.backend and target["excluded"]
+    ]
 
 
 def load_and_warm(place: Place, version: Version, say: Say) -> bool:
@@ -113,21 +128,35 @@ def load_and_warm(place: Place, version: Version, say: Say) -> bool:
         place.server.warm_up(version.id)
     except (PublishError, UnreachableError):
         if loaded:
-            take_back(place, version.id)
+            take_back(place, version.id, say)
         raise
     say(f"{version.id} has given its first answer")
     return loaded
 
 
-def take_back(place: Place, name: str) -> None:
-    """After a failure: the model server as it was, if it can be."""
+def take_back(place: Place, name: str, say: Say) -> None:
+    """After a failure: the model server as it was, if it can be. What another publisher brought to traffic meanwhile,
+    or may have, stays."""
     try:
+        if name in in_use(place, place.gateway.states()):
+            say(f"{name} stays loaded in {place.backend}: an alias of the gateway uses it")
+            return
         place.server.unload(name)
-    except (PublishError, UnreachableError):
-        pass
+    except (PublishError, UnreachableError) as error:
+        say(f"{name} stays loaded in {place.backend}: {error}")
 
 
-def _version(version_id: str, place: Place) -> Version:
+def recorded_version(model: str, place: Place) -> Version:
+    """Of a model's name as the gateway has it, which is a version's whole name or none. Raises PublishError."""
+    try:
+        parse_id(model)  # a bare name would be its newest version
+    except RegistryError as error:
+        raise PublishError("registry", str(error), 2) from None
+    return servable_version(model, place)
+
+
+def servable_version(version_id: str, place: Place) -> Version:
+    """As it was made, and as vLLM takes it. Raises PublishError."""
     try:
         version = place.registry.get(version_id)
         config = read_config(version.adapter)
@@ -207,7 +236,7 @@ def _move(place: Place, version: Version, share: float | None, loaded: bool, say
         state = place.gateway.publish(place.alias, place.backend, version.id, share)
     except PublishError as error:
         if loaded:
-            take_back(place, version.id)
+            take_back(place, version.id, say)
         raise PublishError("gateway", f"{error}. Traffic is as it was", error.status) from None
     except UnreachableError as error:
         said = f"{version.id} is loaded in {place.backend} and warm"

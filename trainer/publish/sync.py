@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from trainer.publish.errors import PublishError, UnreachableError
+from trainer.publish.one_at_a_time import one_at_a_time
 from trainer.publish.place import Place
 from trainer.publish.progress import Say, silent
-from trainer.publish.publishing import load_and_warm
-from trainer.registry import RegistryError
+from trainer.publish.publishing import load_and_warm, recorded_version
 
 
 class Synced(msgspec.Struct, frozen=True):
@@ -24,19 +24,20 @@ class Synced(msgspec.Struct, frozen=True):
 def sync(place: Place, *, say: Say = silent) -> Synced:
     """Of all aliases that this model server serves: live ones first, then canaries, then what a rollback would need.
     Raises PublishError when the gateway or the model server cannot be asked."""
-    try:
-        wanted = wanted_by(place, place.gateway.states())
-        held = place.server.loaded()
-    except UnreachableError as error:
-        raise PublishError("gateway", f"{error}: nothing was loaded") from None
     loaded: list[str] = []
     lacking: list[str] = []
-    for model in [model for model in wanted if model not in held]:
+    with one_at_a_time(place, say):
         try:
-            load_and_warm(place, place.registry.get(model), say)
-            loaded.append(model)
-        except (RegistryError, PublishError, UnreachableError) as error:
-            lacking.append(f"{model}: {error}")
+            wanted = wanted_by(place, place.gateway.states())
+            held = place.server.loaded()
+        except UnreachableError as error:
+            raise PublishError("gateway", f"{error}: nothing was loaded") from None
+        for model in [model for model in wanted if model not in held]:
+            try:
+                load_and_warm(place, recorded_version(model, place), say)
+                loaded.append(model)
+            except (PublishError, UnreachableError) as error:
+                lacking.append(f"{model}: {error}")
     if loaded:
         _tell(place, say)
     return Synced(tuple(loaded), tuple(model for model in wanted if model in held), tuple(lacking))

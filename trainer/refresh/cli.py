@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from trainer.refresh.run import Tools
+    from trainer.refresh.run import Published, Tools
     from trainer.settings.load import Loaded
     from trainer.settings.schema import TrainSettings
 
@@ -33,6 +33,7 @@ def refresh(
 
     from gateway.policy.problem import SettingsError
     from trainer.environment import NoTrainingEnvironmentError, training_python
+    from trainer.refresh.journal import one_at_a_time
     from trainer.refresh.run import StepFailedError, begin
     from trainer.refresh.run import refresh as run_steps
     from trainer.refresh.summary import shown, summary
@@ -43,16 +44,12 @@ def refresh(
 
     try:
         loaded = load_settings(config)
-        journal, note = begin(loaded.settings, again=again)
-        if note:
-            say(note)
-        if journal.next_step is None:
-            say(
-                f"nothing to do: {journal.version} was made from these settings and this data "
-                f"(refresh of {journal.started_at}); --again does it once more"
-            )
-        tools = _tools(loaded, training_python(python), fresh=again and not journal.done, say=say)
-        done = run_steps(loaded, journal, tools, say)
+        chosen = training_python(python)
+        with one_at_a_time(Path(loaded.settings.runs), loaded.settings.name):
+            journal, note = begin(loaded.settings, again=again)
+            if note:
+                say(note)
+            done = run_steps(loaded, journal, _tools(loaded, chosen, say), say)
         result = summary(loaded.settings, done)
     except (SettingsError, NoTrainingEnvironmentError) as error:
         say(str(error))
@@ -60,34 +57,49 @@ def refresh(
     except StepFailedError as error:
         say(f"refresh stopped at {error.step}: {error}")
         raise typer.Exit(error.status) from None
+    except OSError as error:
+        say(f"refresh stopped: {error}")
+        raise typer.Exit(1) from None
+    if not done.changed:
+        say(
+            f"nothing to do: {result.version} was made from these settings and this data (refresh of "
+            f"{done.journal.started_at}); --again does it once more"
+        )
     if as_json:
         typer.echo(msgspec.json.encode(result))
-    else:
+    elif done.changed:
         shown(result)
 
 
-def _tools(loaded: Loaded, python: Path, *, fresh: bool, say: Callable[[str], None]) -> Tools:
+def _tools(loaded: Loaded, python: Path, say: Callable[[str], None]) -> Tools:
     from trainer.refresh.run import Tools
 
     settings = loaded.settings
     return Tools(
-        train=lambda: _train(loaded.path, python, fresh=fresh),
+        train=lambda fresh: _train(loaded.path, python, fresh=fresh),
         export=lambda version, folder: _export(settings, version, folder, python, say),
         publish=lambda version: _publish(settings, version, say),
     )
 
 
-def _train(config: Path, python: Path, *, fresh: bool) -> int:
+def _train(config: Path, python: Path, *, fresh: bool) -> Path:
+    from trainer.refresh.run import StepFailedError
     from trainer.train.cli import run_training
 
-    return run_training(config, fresh=fresh, python=python, all_to_stderr=True)
+    status, folder = run_training(config, fresh=fresh, python=python, all_to_stderr=True)
+    if status or folder is None:
+        raise StepFailedError(
+            "train", "training did not finish: nothing was registered, exported or published", status or 1
+        )
+    return folder
 
 
-def _publish(settings: TrainSettings, version: str, say: Callable[[str], None]) -> str:
+def _publish(settings: TrainSettings, version: str, say: Callable[[str], None]) -> Published:
     from trainer.publish.errors import PublishError
     from trainer.publish.place import find_place
-    from trainer.publish.publishing import publish
-    from trainer.refresh.run import StepFailedError
+    from trainer.publish.publishing import named, publish, target_of
+    from trainer.refresh.run import Published, StepFailedError
+    from trainer.registry.version import parse_id
 
     where = settings.publish
     assert where is not None
@@ -95,6 +107,15 @@ def _publish(settings: TrainSettings, version: str, say: Callable[[str], None]) 
         place = find_place(
             where.policy, where.alias, where.backend, settings.registry, max_lora_rank=settings.serving.max_lora_rank
         )
+        live = named(target_of(place)["live"])
+        if live == version:
+            return Published(f"{version} is live already for {place.name}", None)
+        name, at, number = live.partition("@")
+        if at and name == settings.name and number > f"v{parse_id(version)[1]:04d}":
+            raise StepFailedError(
+                "publish", f"{live} is live for {place.name} and newer than {version}: it stays. To go back on "
+                f"purpose: crossover adapter publish {version}",
+            )  # fmt: skip
         done = publish(version, place, share=where.canary_share, say=say)
     except PublishError as error:
         raise StepFailedError(
@@ -103,7 +124,7 @@ def _publish(settings: TrainSettings, version: str, say: Callable[[str], None]) 
     for warning in done.warnings:
         say(f"warning: {warning}")
     part = "all requests" if done.share is None else f"{done.share:.0%} of the requests"
-    return f"{version} has {part} for {place.name}, in place of {done.before}"
+    return Published(f"{version} got {part} for {place.name}, where {done.before} served", done.before)
 
 
 def _export(settings: TrainSettings, version: str, folder: Path, python: Path, say: Callable[[str], None]) -> str:

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from trainer.refresh.journal import Done, Journal, Step, journal_file, read, write
-from trainer.registry.registry import Registry
+from trainer.registry import Registry, RegistryError
+from trainer.registry.durable import sha256_of_file
 from trainer.registry.taking_in import take_in
 from trainer.settings.load import Loaded
 from trainer.settings.schema import TrainSettings
 from trainer.train import runs
-from trainer.train.finished import FinishedRun, finished_run
+from trainer.train.finished import FinishedRun, UnfinishedRunError, finished_run
 
 NO_GATE = "no gate was run: nothing says that this version answers better than the one before it"
 
@@ -30,95 +33,131 @@ class StepFailedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing did, in a sentence; `before`: the generation that was live until then."""
+
+    said: str
+    before: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """What the steps do outside of this process; each raises `StepFailedError`.
 
-    `train` gives back an exit status; `export` and `publish` say in a sentence what they did.
+    `train(fresh)` gives back the folder of the finished run; `export` says in a sentence what it did.
     """
 
-    train: Callable[[], int]
+    train: Callable[[bool], Path]
     export: Callable[[str, Path], str]
-    publish: Callable[[str], str]
+    publish: Callable[[str], Published]
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """`journal` with all steps done; `before`: the newest version when the refresh began."""
+    """`journal` with all steps done; `changed`: one of them was done just now."""
 
     journal: Journal
     run: FinishedRun
-    before: str | None
+    changed: bool
 
 
 def fingerprint(settings: TrainSettings) -> str:
-    """Of all that a refresh does: what is trained, where it is exported and published."""
+    """Of all that a refresh does: what is trained, what it must not hold, where it is exported and published."""
     where = settings.model_dump_json(include={"export", "publish", "registry"})
-    return sha256((runs.fingerprint(runs.identity(settings)) + where).encode()).hexdigest()[:16]
+    questions = settings.data.gate_questions
+    gate = "" if questions is None else sha256_of_file(Path(questions))
+    return sha256((runs.fingerprint(runs.identity(settings)) + where + gate).encode()).hexdigest()[:16]
 
 
 def begin(settings: TrainSettings, *, again: bool) -> tuple[Journal, str | None]:
-    """(the refresh to go on with or a new one, what there is to say about that)."""
-    before = read(journal_file(Path(settings.runs), settings.name))
+    """(the refresh to go on with or a new one, what there is to say about that). A new one is written down."""
+    file = journal_file(Path(settings.runs), settings.name)
+    before = read(file)
     wanted = fingerprint(settings)
-    new = Journal(fingerprint=wanted, started_at=datetime.now(UTC).isoformat(timespec="seconds"))
-    if before is None or again:
-        return new, None
-    if before.fingerprint == wanted:
-        if before.next_step is None:
+    note = None
+    if before is not None and before.fingerprint == wanted:
+        if before.next_step is not None:
+            return before, f"going on with the refresh of {before.started_at}, at its step {before.next_step}"
+        if not again:
             return before, None
-        return before, f"going on with the refresh of {before.started_at}, at its step {before.next_step}"
-    if before.next_step is not None:
-        return (
-            new,
-            f"the refresh of {before.started_at} was not finished and had other settings or data: this is a new one",
-        )
-    return new, None
+    elif before is not None and before.next_step is not None:
+        note = f"the refresh of {before.started_at} was not finished, and had other settings or data: this is a new one"
+    choice = runs.choose(settings, runs.identity(settings), "auto")
+    new = Journal(
+        fingerprint=wanted,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        old_run=str(choice.folder) if again and choice.state == "finished" else None,
+    )
+    write(file, new)
+    return new, note
 
 
 def refresh(loaded: Loaded, journal: Journal, tools: Tools, say: Callable[[str], None]) -> Refreshed:
     """Do what is left to do. Raises StepFailedError; what was done before stays done and written down."""
     settings = loaded.settings
-    registry = Registry(Path(settings.registry))
     file = journal_file(Path(settings.runs), settings.name)
-    versions = [version.id for version in registry.versions(settings.name) if version.id != journal.version]
+    changed = journal.next_step is not None
     while (step := journal.next_step) is not None:
         say(f"{step} ...")
         started = time.monotonic()
-        run, version, skipped = journal.run, journal.version, False
-        match step:
-            case "train":
-                run, said = _train(settings, tools)
-            case "register":
-                assert run is not None
-                version = take_in(registry, finished_run(run)).id
-                said = f"{version} is in {settings.registry}"
-            case "gate":
-                said, skipped = NO_GATE, True
-            case "export":
-                assert version is not None
-                skipped = settings.export is None
-                said = (
-                    "not asked for (`export` in the settings)"
-                    if settings.export is None
-                    else tools.export(version, Path(settings.export.folder) / version)
-                )
-            case "publish":
-                assert version is not None
-                skipped = settings.publish is None
-                said = "not asked for (`publish` in the settings)" if skipped else tools.publish(version)
-        done = Done(step, round(time.monotonic() - started, 2), said, skipped)
-        journal = journal.after(done, run=run, version=version)
+        try:
+            journal, said, skipped = _do(step, settings, journal, tools)
+        except BaseException:
+            write(file, journal.spent(step, time.monotonic() - started))
+            raise
+        journal = journal.after(Done(step, round(time.monotonic() - started, 2), said, skipped))
         write(file, journal)
         say(f"{step}: {said}")
     assert journal.run is not None
-    return Refreshed(journal, finished_run(journal.run), versions[-1] if versions else None)
+    return Refreshed(journal, _finished(Path(journal.run)), changed)
 
 
-def _train(settings: TrainSettings, tools: Tools) -> tuple[str, str]:
-    status = tools.train()
-    if status:
-        raise StepFailedError("train", "training did not finish: nothing was registered, exported or published", status)
-    folder = runs.choose(settings, runs.identity(settings), "auto").folder
-    run = finished_run(folder)
+def _do(step: Step, settings: TrainSettings, journal: Journal, tools: Tools) -> tuple[Journal, str, bool]:
+    """(the journal with what the step found, what it did in a sentence, whether it was skipped)."""
+    match step:
+        case "train":
+            return *_train(settings, journal, tools), False
+        case "register":
+            assert journal.run is not None
+            try:
+                version = take_in(Registry(Path(settings.registry)), _finished(Path(journal.run)))
+            except (RegistryError, OSError) as error:
+                raise StepFailedError(
+                    "register", f"the adapter is in {journal.run} and in no registry: {error}"
+                ) from None
+            return replace(journal, version=version.id), f"{version.id} is in {settings.registry}", False
+        case "gate":
+            return journal, NO_GATE, True
+        case "export" if settings.export is not None:
+            assert journal.version is not None
+            return journal, tools.export(journal.version, Path(settings.export.folder) / journal.version), False
+        case "publish" if settings.publish is not None:
+            assert journal.version is not None
+            published = tools.publish(journal.version)
+            return replace(journal, before=published.before), published.said, False
+        case _:
+            return journal, f"not asked for (`{step}` in the settings)", True
+
+
+def _train(settings: TrainSettings, journal: Journal, tools: Tools) -> tuple[Journal, str]:
+    identity = runs.identity(settings)
+    choice = runs.choose(settings, identity, "auto")
+    fresh = str(choice.folder) == journal.old_run
+    trained = fresh or choice.state != "finished"
+    run = _finished(tools.train(fresh))
+    if run.record.fingerprint != runs.fingerprint(identity):
+        raise StepFailedError(
+            "train",
+            f"the settings or the data were changed while it trained: {run.folder} is finished, and is not taken for "
+            "what they say now. Run refresh again",
+        )
     totals = run.record.totals
-    return str(folder), f"{totals.steps} steps, {totals.real_tokens} tokens, loss {totals.final_loss:.4f}"
+    said = f"{totals.steps} steps, {totals.real_tokens} tokens, loss {totals.final_loss:.4f}"
+    return replace(journal, run=str(run.folder), trained=trained), said if trained else f"was done before: {said}"
+
+
+def _finished(folder: Path) -> FinishedRun:
+    try:
+        return finished_run(folder)
+    except UnfinishedRunError as error:
+        raise StepFailedError("train", f"{error}; `crossover refresh --again` trains anew") from None

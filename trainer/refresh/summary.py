@@ -15,17 +15,21 @@ from trainer.settings.schema import TrainSettings
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """`minutes` the box trained; `usd`: what they are worth, null without a price (`cost_basis` says why)."""
+    """`minutes` the box trained and exported, all attempts; `usd`: what they are worth, null without a price
+    (`cost_basis` says why)."""
 
     version: str
+    changed: bool
+    """False: everything had been done before, and nothing was done now."""
     replaces: str | None
+    """What served until this version was published; null when it was not."""
     base: str
     rows: int
     loss: tuple[float, float] | None
     """Of the first and the last step, nats a learned token."""
     best_evaluation_loss: float | None
-    served: str | None
-    """alias and backend; null when it was not published."""
+    published: str | None
+    """What publishing did when it was done; null when it was not asked for."""
     canary_share: float | None
     minutes: float
     usd: float | None
@@ -37,20 +41,23 @@ def summary(settings: TrainSettings, refreshed: Refreshed) -> Summary:
     record, journal = refreshed.run.record, refreshed.journal
     assert journal.version is not None
     publish = settings.publish
+    # A killed attempt could not write down its end: the run's own record then knows more.
+    training = max(journal.seconds("train"), record.totals.wall_seconds) if journal.trained else 0.0
     cost = cost_of(
-        record.totals.wall_seconds,
+        training + journal.seconds("export"),
         None if publish is None else publish.backend,
         None if publish is None else _cost_model(settings),
     )
     curve = record.curve
     return Summary(
         version=journal.version,
-        replaces=refreshed.before,
+        changed=refreshed.changed,
+        replaces=journal.before if journal.before != journal.version else None,
         base=str(refreshed.run.base),
         rows=int(refreshed.run.data["rows"]),
         loss=(curve[0].loss, curve[-1].loss) if curve else None,
         best_evaluation_loss=record.totals.best_evaluation_loss,
-        served=None if publish is None else f"{publish.alias} on {publish.backend}",
+        published=next((done.said for done in journal.done if done.step == "publish" and not done.skipped), None),
         canary_share=None if publish is None else publish.canary_share,
         minutes=round(cost.minutes, 3),
         usd=cost.usd,
@@ -61,16 +68,13 @@ def summary(settings: TrainSettings, refreshed: Refreshed) -> Summary:
 
 def lines(result: Summary) -> list[tuple[str, str]]:
     """(what, value) for people."""
-    out = [("version", result.version + (f", after {result.replaces}" if result.replaces else ", the first"))]
+    out = [("version", result.version + (f", in place of {result.replaces}" if result.replaces else ""))]
     out.append(("learned from", f"{result.rows} rows"))
     if result.loss is not None:
         out.append(("loss", f"{result.loss[0]:.4f} at the first step, {result.loss[1]:.4f} at the last"))
     if result.best_evaluation_loss is not None:
         out.append(("held-out loss", f"{result.best_evaluation_loss:.4f} at its best"))
-    if result.served is not None:
-        share = "all requests" if result.canary_share is None else f"{result.canary_share:.0%} of the requests"
-        out.append(("serves", f"{share} for {result.served}"))
-    out += [(done.step, done.said) for done in result.steps if done.step in ("gate", "export")]
+    out += [(done.step, done.said) for done in result.steps if done.step in ("gate", "export", "publish")]
     worth = "no price" if result.usd is None else f"${result.usd:.4f}"
     out.append(("took from serving", f"{result.minutes:.1f} minutes of the box, {worth} ({result.cost_basis})"))
     return out

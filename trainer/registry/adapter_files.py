@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from trainer.export.bounded_json import is_number, read_json
 from trainer.export.layout import LayoutError, read_file
 from trainer.registry.errors import RegistryError
 from trainer.registry.lineage import Shape
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+_MOST_CONFIG_BYTES = 1 << 20
 _PARTS = (".lora_A.weight", ".lora_B.weight", ".lora_embedding_A", ".lora_embedding_B")
 
 
@@ -19,7 +20,7 @@ def read_config(adapter: Path) -> dict[str, Any]:
     """adapter_config.json. Raises RegistryError when it is not there or not a LoRA's."""
     file = adapter / CONFIG
     try:
-        config = json.loads(file.read_text())
+        config = read_json(file, _MOST_CONFIG_BYTES)
     except (OSError, ValueError) as error:
         raise RegistryError(f"{adapter} holds no adapter in peft's form: {file.name}: {error}") from None
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
@@ -31,9 +32,12 @@ def read_config(adapter: Path) -> dict[str, Any]:
 def shape_of(config: dict[str, Any]) -> Shape:
     """Raises RegistryError for a rank, scale or targets that cannot be."""
     rank, alpha, targets = config.get("r"), config.get("lora_alpha"), config.get("target_modules")
-    if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float):
+    if type(rank) is not int or rank < 1 or not is_number(alpha) or alpha <= 0:
         raise RegistryError(f"{CONFIG}: r is {rank!r} and lora_alpha {alpha!r}: both must be numbers above 0")
-    names = (targets,) if isinstance(targets, str) else tuple(sorted(targets or ()))
+    listed = [targets] if isinstance(targets, str) else [] if targets is None else targets
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise RegistryError(f"{CONFIG}: target_modules is {targets!r}: it must be a list of modules' names")
+    names = tuple(sorted(listed))
     return Shape(rank=rank, alpha=float(alpha), targets=names)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from trainer.registry.durable import sync_folder
+from trainer.registry.errors import RegistryError
+from trainer.registry.version import parse_id
 
 FILE = "events.jsonl"
 
@@ -78,7 +80,11 @@ def append(file: Path, event: Event) -> None:
 
 
 def read(file: Path) -> list[Event]:
-    """All events in order. A line that a dying writer left torn is passed over with an EventWarning."""
+    """All events in order.
+
+    A line that a dying writer left torn, or that says what cannot be, is passed over with an EventWarning: one line
+    must not hide the others. Events that are not known are kept: a newer program wrote them.
+    """
     try:
         lines = file.read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -87,16 +93,32 @@ def read(file: Path) -> list[Event]:
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
+        where = "the last line" if number == len(lines) else f"line {number}"
         try:
-            fields = msgspec.json.decode(line, type=dict[str, Any])
-            events.append(
-                Event(str(fields.pop("at")), str(fields.pop("version")), str(fields.pop("event")), facts=fields)
-            )
-        except (msgspec.DecodeError, KeyError):
-            where = "the last line" if number == len(lines) else f"line {number}"
+            event = _event(msgspec.json.decode(line, type=dict[str, Any]))
+            _require_possible(event)
+            events.append(event)
+        except (RegistryError, RecursionError, TypeError, ValueError) as error:
+            if not isinstance(error, msgspec.DecodeError):
+                warnings.warn(f"{file}: {where} cannot be: {error}; it is ignored", EventWarning, stacklevel=2)
+                continue
             warnings.warn(
                 f"{file}: {where} is torn ({line[:40]!r}...): its writer died; it is ignored",
                 EventWarning,
                 stacklevel=2,
             )
     return events
+
+
+def _event(fields: dict[str, Any]) -> Event:
+    at, version, event = (fields.pop(name, None) for name in ("at", "version", "event"))
+    if not (isinstance(at, str) and isinstance(version, str) and isinstance(event, str)):
+        raise TypeError("an event needs at, version and event, each a text")
+    return Event(at, version, event, facts=fields)
+
+
+def _require_possible(event: Event) -> None:
+    """Raises RegistryError, ValueError or TypeError for an event that `append` was never given."""
+    parse_id(event.version)
+    if event.event in NEEDED:
+        check(event.event, event.facts)

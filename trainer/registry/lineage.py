@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from trainer.export.layout import LayoutError, weight_files
 from trainer.registry.durable import sha256_of_file
 from trainer.registry.errors import RegistryError
 
@@ -86,7 +87,8 @@ def decode(content: bytes, where: Path) -> Lineage:
 def base_of(folder: Path, *, hash_weights: bool = True) -> Base:
     """The base in `folder`, by hash. Its weights are read whole: 16 GB take about half a minute; or left out.
 
-    The hash of the weights is that of the lines `name sha256` of its safetensors files, by name.
+    The hash of the weights is that of the lines `name sha256`, by name, of the safetensors files that a reader loads:
+    what lies beside them (Mistral's consolidated.safetensors) is no part of the model. None when there are none.
     Raises RegistryError when there is no config.json.
     """
     import hashlib
@@ -95,8 +97,11 @@ def base_of(folder: Path, *, hash_weights: bool = True) -> Base:
     if not config.is_file():
         raise RegistryError(f"{folder} is not a model's folder: it has no config.json")
     weights = None
-    files = sorted(folder.glob("*.safetensors"))
-    if hash_weights and files:
+    try:
+        files = [folder / name for name in weight_files(folder)]
+    except LayoutError:
+        files = []
+    if hash_weights and files and all(file.is_file() for file in files):
         lines = "".join(f"{file.name} {sha256_of_file(file)}\n" for file in files)
         weights = hashlib.sha256(lines.encode()).hexdigest()
     return Base(path=str(folder.absolute()), config_sha256=sha256_of_file(config), weights_sha256=weights)

@@ -128,7 +128,7 @@ class Registry:
         """Add an event to the history of a version that exists. Raises ValueError for an event that is not known."""
         events.check(event, facts)
         version = self.get(version) if isinstance(version, str) else version
-        noted = Event(self._timestamp(), version.id, event, facts)
+        noted = Event(self._timestamp("microseconds"), version.id, event, facts)
         events.append(self.root / version.name / events.FILE, noted)
         return noted
 
@@ -175,8 +175,9 @@ class Registry:
         once = [parse_id(event.version)[1] for event in events.read(self.root / name / events.FILE)]
         return max((*there, *once), default=0) + 1
 
-    def _timestamp(self) -> str:
-        return self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    def _timestamp(self, finest: str = "milliseconds") -> str:
+        """Events of two adapters are put in order by their times alone: theirs are finer."""
+        return self._now().astimezone(UTC).isoformat(timespec=finest).replace("+00:00", "Z")
 
     def _what_there_is(self) -> str:
         names = self.names()

@@ -26,6 +26,7 @@ PATHS: tuple[tuple[str, ...], ...] = (
     ("data", "gate_questions"),
     ("runs",),
     ("registry",),
+    ("export", "folder"),
     ("publish", "policy"),
 )
 """The settings that name files and folders: relative to the settings file."""
@@ -65,14 +66,15 @@ def load_settings(
     """
     file = Path(path).expanduser().absolute()
 
+    given = dict(overrides or {})
+
     def check(data: Any) -> Iterator[Broken]:
-        yield from _contradictions(data)
+        yield from _contradictions(_laid_over(data, given))
         if require_files:
             yield from _missing_files(data, file.parent)
 
     text = read_text(path)
     found = parse_settings(TrainSettings, text, str(path), os.environ if environ is None else environ, check=check)
-    given = dict(overrides or {})
     settings = _changed(found, {".".join(names): where for names, where in _absolute(found, file.parent)} | given)
     return Loaded(settings, sources(found, given), file)
 
@@ -96,6 +98,20 @@ def _changed(settings: TrainSettings, values: Mapping[str, Any]) -> TrainSetting
                 for line in error.errors(include_url=False, include_input=False)
             ]
         ) from None
+
+
+def _laid_over(data: Any, given: Mapping[str, Any]) -> Any:
+    """The file's raw values with those of the command line; what is no section is left for the schema to name."""
+    if not isinstance(data, dict):
+        return data
+    merged = dict(data)
+    for name, value in given.items():
+        section, _, last = name.rpartition(".")
+        if not section:
+            merged[last] = value
+        elif isinstance(inner := merged.get(section, {}), dict):
+            merged[section] = inner | {last: value}
+    return merged
 
 
 def _absolute(settings: TrainSettings, folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:

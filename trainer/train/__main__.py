@@ -32,10 +32,12 @@ def main() -> int:
         return 2
 
     import torch
+    from safetensors import SafetensorError
 
     from trainer.data.doctor.report import DoctorError
     from trainer.data.problem import DataError
     from trainer.model.errors import ModelError
+    from trainer.train.checkpoint import CheckpointError
     from trainer.train.distributed import leave, read_group
     from trainer.train.fit import FitError
     from trainer.train.loop import DivergedError, train
@@ -51,7 +53,7 @@ def main() -> int:
         if group.first:
             print(error, file=sys.stderr)
         return 2
-    except (OSError, DivergedError) as error:
+    except (OSError, DivergedError, CheckpointError, SafetensorError) as error:
         report.close()
         print(f"training failed: {error}", file=sys.stderr)
         return 1

@@ -23,7 +23,7 @@ _NAME = re.compile(r"^step-(\d{8})$")
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is not what was written: cut short, changed, or of a newer program."""
+    """A checkpoint is not what was written: cut short, changed, or of another version of this program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,20 @@ def read(folder: Path) -> Checkpoint:
 
 
 def newest(root: Path, say: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint under `root` that is whole; a broken one is told to `say` and passed over."""
+    """The newest checkpoint under `root` that is whole. A broken one is told to `say` and renamed (`.broken`), so that
+    `prune` does not keep it in the place of a good one."""
+    for replaced in root.glob(".step-*.replaced"):  # a kill between the two renames of `write` left it so
+        folder = root / replaced.stem.removeprefix(".")
+        if not folder.exists():
+            replaced.rename(folder)
     for folder in _folders(root):
         try:
             return read(folder)
         except CheckpointError as error:
-            say(f"a checkpoint is left aside: {error}")
+            aside = folder.with_name(f"{folder.name}.broken")
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+            say(f"a checkpoint is left aside as {aside.name}: {error}")
     return None
 
 
@@ -113,4 +121,4 @@ def prune(root: Path, *, keep: int, best: int | None) -> None:
 def _folders(root: Path) -> Iterator[Path]:
     """Newest first."""
     if root.is_dir():
-        yield from sorted((path for path in root.iterdir() if _NAME.match(path.name)), reverse=True)
+        yield from sorted([path for path in root.iterdir() if _NAME.match(path.name)], reverse=True)

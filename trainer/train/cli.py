@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -45,11 +46,11 @@ def train(
         "epochs": epochs, "max_steps": max_steps, "max_seconds": max_seconds, "seed": seed, "device": device,
         "threads": threads,
     }  # fmt: skip
-    status = run_training(
+    status, folder = run_training(
         config, given, resume=resume, fresh=fresh, as_json=as_json, python=python, preflight=preflight
     )
-    if status == 0 and keep:
-        status = keep_version(config, given, as_json=as_json)
+    if status == 0 and folder is not None and keep:
+        status = keep_version(Path(_load(config, _flags(given)).registry), folder, as_json=as_json)
     if status:
         raise typer.Exit(status)
 
@@ -64,8 +65,10 @@ def run_training(
     python: Path | None = None,
     preflight: bool = True,
     all_to_stderr: bool = False,
-) -> int:
-    """Check the settings here, at once, then the stack, then run `trainer.train`; return its exit status.
+) -> tuple[int, Path | None]:
+    """Check the settings here, at once, then the stack, then run `trainer.train`.
+
+    Gives back its exit status and the run's folder, None where none was begun.
 
     given: what wins over the file, by the name of its flag (`max_steps`).
     """
@@ -74,7 +77,7 @@ def run_training(
 
     if resume and fresh:
         typer.echo("--resume goes on and --fresh starts anew: give one of them", err=True)
-        return 2
+        return 2, None
     flags = _flags(given or {})
     try:
         settings = _load(config, flags)
@@ -82,16 +85,24 @@ def run_training(
     except SettingsError as error:
         count = len(error.problems)
         typer.echo(f"{error}\n{count} error{'s' if count > 1 else ''}", err=True)
-        return 2
+        return 2, None
     except NoTrainingEnvironmentError as error:
         typer.echo(str(error), err=True)
-        return 2
+        return 2, None
     if preflight and not _stack_holds(settings, chosen):
-        return 1
+        return 1, None
     arguments = ["--config", str(config)]
     arguments += [name for name, wanted in (("--resume", resume), ("--fresh", fresh), ("--json", as_json)) if wanted]
     arguments += [part for flag, value in flags.items() for part in (flag, str(value))]
-    return run_module(chosen, "trainer.train", arguments, all_to_stderr=all_to_stderr)
+    with tempfile.TemporaryDirectory(prefix="crossover-run-") as told:
+        run_file = (
+            Path(told) / "folder"
+        )  # the settings and the data may change while it trains: it says which run it was
+        status = run_module(
+            chosen, "trainer.train", arguments, all_to_stderr=all_to_stderr, more={"CROSSOVER_RUN_FILE": str(run_file)}
+        )
+        folder = Path(run_file.read_text().strip()) if run_file.exists() else None
+    return status, folder
 
 
 def _stack_holds(settings: TrainSettings, python: Path) -> bool:
@@ -118,27 +129,24 @@ def _stack_holds(settings: TrainSettings, python: Path) -> bool:
     return report.good
 
 
-def keep_version(config: Path, given: Given | None = None, *, as_json: bool = False) -> int:
-    """The finished run of these settings becomes a version of the registry, once; returns the exit status."""
+def keep_version(registry: Path, folder: Path, *, as_json: bool = False) -> int:
+    """The finished run in `folder` becomes a version of the registry, once; returns the exit status."""
     import json
 
     from trainer.registry import Registry, RegistryError
     from trainer.registry.taking_in import take_in
     from trainer.train.finished import UnfinishedRunError, finished_run
-    from trainer.train.runs import choose, identity
 
-    settings = _load(config, _flags(given or {}))
     try:
-        run = finished_run(choose(settings, identity(settings), "auto").folder)
-        version = take_in(Registry(Path(settings.registry)), run)
+        version = take_in(Registry(registry), finished_run(folder))
     except (UnfinishedRunError, RegistryError, OSError) as error:
         typer.echo(f"the adapter was trained and is not in the registry: {error}", err=True)
         return 1
     if as_json:
-        event = {"event": "kept", "version": version.id, "folder": str(version.folder), "run": str(run.folder)}
+        event = {"event": "kept", "version": version.id, "folder": str(version.folder), "run": str(folder)}
         typer.echo(json.dumps(event))
     else:
-        typer.echo(f"{version.id} is in {settings.registry}")
+        typer.echo(f"{version.id} is in {registry}")
     return 0
 
 

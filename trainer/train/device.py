@@ -38,7 +38,7 @@ def seed(number: int) -> None:
     torch.manual_seed(number)
 
 
-def describe(device: torch.device, group: Group) -> dict[str, Any]:
+def describe(device: torch.device, group: Group, dtype: torch.dtype) -> dict[str, Any]:
     """What run.json says of the device."""
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
@@ -47,8 +47,15 @@ def describe(device: torch.device, group: Group) -> dict[str, Any]:
             "name": properties.name,
             "total_bytes": properties.total_memory,
             "processes": group.size,
+            "dtype": str(dtype).removeprefix("torch."),
         }
-    return {"kind": "cpu", "name": _cpu_name(), "threads": torch.get_num_threads(), "processes": group.size}
+    return {
+        "kind": "cpu",
+        "name": _cpu_name(),
+        "threads": torch.get_num_threads(),
+        "processes": group.size,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
 
 
 def versions() -> dict[str, str | None]:

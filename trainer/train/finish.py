@@ -10,7 +10,7 @@ import torch
 
 from trainer.model.open import TrainableModel
 from trainer.registry.durable import sha256_of_file, sync_folder
-from trainer.train import checkpoint
+from trainer.train import checkpoint, runs
 from trainer.train.progress import Reporter, duration
 from trainer.train.record import Record, write_record
 from trainer.train.state import load_factors
@@ -24,7 +24,13 @@ def finish(
     `folder/adapter` appears by rename when everything else is on the disk: a run is finished when it is there.
     """
     if record.best is not None and record.best.step != record.totals.steps:
-        load_factors(checkpoint.read(checkpoint.at(folder / "checkpoints", record.best.step)).tensors, parameters)
+        try:
+            load_factors(checkpoint.read(checkpoint.at(folder / "checkpoints", record.best.step)).tensors, parameters)
+        except checkpoint.CheckpointError as error:
+            raise checkpoint.CheckpointError(
+                f"the best factors of the run, those after step {record.best.step}, are lost: {error}. "
+                "Train again with --fresh"
+            ) from None
         record.adapter["step"] = record.best.step
     else:
         record.adapter["step"] = record.totals.steps
@@ -47,6 +53,7 @@ def finish(
     for line in closing(record):
         report.note(line)
     report.note(f"{folder / 'adapter'}" + (f", {folder / 'loss.png'}" if plotted else ""))
+    runs.name_to_parent(folder)
     report.event(
         "done", run=str(folder), adapter=str(folder / "adapter"), trained=True, exit_reason=record.exit_reason,
         steps=record.totals.steps, adapter_step=record.adapter["step"], final_loss=record.totals.final_loss,
@@ -100,8 +107,12 @@ def closing(record: Record) -> list[str]:
 def _plot(folder: Path, record: Record, report: Reporter) -> bool:
     try:
         from trainer.train.plot import plot
+
+        plot(record, folder / "loss.png")
     except ImportError as error:
         report.note(f"no loss.png: {error}; install matplotlib for it")
         return False
-    plot(record, folder / "loss.png")
+    except Exception as error:  # whatever a picture runs into, the adapter is what was asked for
+        report.note(f"warning: no loss.png: {type(error).__name__}: {error}")
+        return False
     return True

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 
 import msgspec
 import torch
 from transformers.utils.logging import disable_progress_bar
 
 from trainer.data.batches import Batch
-from trainer.model.open import open_model
+from trainer.model.open import dtype_of, open_model
 from trainer.settings.load import Loaded
 from trainer.settings.provenance import lines, told
 from trainer.train import checkpoint, evaluation, runs
@@ -27,11 +28,14 @@ from trainer.train.interrupt import Interrupt
 from trainer.train.prepare import prepare
 from trainer.train.progress import Reporter
 from trainer.train.record import Attempt, Evaluation, Point, Record, begin, best, now, sum_up, write_record
+from trainer.train.resume import surroundings_changed, take_up
 from trainer.train.schedule import learning_rate
 from trainer.train.state import generators, load_state, restore_generators, save_state
 from trainer.train.step import take_step
 
 FINISHED = 0
+ENDS = ("epochs", "max_steps", "max_seconds", "patience")
+"""The reasons for which a run is finished. Any other, such as a signal, only stopped one of its attempts."""
 
 
 class DivergedError(ArithmeticError):
@@ -42,7 +46,8 @@ def train(loaded: Loaded, wish: runs.Wish, report: Reporter, group: Group) -> in
     """Train, or go on training. Returns the exit status: 0, or 128 + the number of the signal that stopped it.
 
     Raises RunError, DataError, DoctorError, FitError, ModelError or OSError: all that the settings and the rows show,
-    before any weight loads. Raises DivergedError when the loss is no number any more.
+    before any weight loads. Raises DivergedError when the loss is no number any more, and CheckpointError where
+    a checkpoint cannot be gone on with.
     """
     started, started_at = time.monotonic(), now()
     settings = loaded.settings
@@ -58,9 +63,7 @@ def train(loaded: Loaded, wish: runs.Wish, report: Reporter, group: Group) -> in
     for note in choice.notes:
         report.note(note)
     if choice.state == "finished":
-        report.note(f"{folder} is finished, with these settings and this data; --fresh trains anew")
-        report.event("done", run=str(folder), adapter=str(folder / "adapter"), trained=False)
-        return FINISHED
+        return _already_finished(folder, report, group)
 
     # --- the rows, what the doctor says of them, and whether it fits -------------------------------------------------
     prepared = prepare(settings)
@@ -71,14 +74,20 @@ def train(loaded: Loaded, wish: runs.Wish, report: Reporter, group: Group) -> in
 
     # --- what an earlier process left --------------------------------------------------------------------------------
     if group.first:
-        runs.start(folder, identity)
         runs.lock(folder)
+        runs.start(folder, identity, wish)
+    if agree(group, runs.finished(folder)):  # by another process, while this one looked at the rows
+        return _already_finished(folder, report, group)
     last = agree(group, checkpoint.newest(checkpoints, report.note) if group.first else None)
+    described = describe(device, group, dtype_of(settings, device))
     if last is None:
         record = begin(loaded, folder.name, runs.fingerprint(identity), prepared, fits, started_at)
-        record.device, record.versions = describe(device, group), versions()
+        record.device, record.versions = described, versions()
     else:
-        record = msgspec.convert(last.facts["record"], Record)
+        record = take_up(last, prepared)
+        if changed := surroundings_changed(record, described, versions()):
+            record.warnings.append(changed)
+            report.note(f"warning: {changed}")
         fits = fits.as_before(last.facts, settings, report)
     step, steps = record.totals.steps, record.planned_steps
     prepared = prepared.in_batches_of(fits.sequences_at_once)
@@ -128,6 +137,11 @@ def train(loaded: Loaded, wish: runs.Wish, report: Reporter, group: Group) -> in
         """True when there was never a better loss."""
         began = time.monotonic()
         loss, learned = evaluation.mean_loss(model, held_out, device, group)
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the held-out loss after step {step} is {loss}. Lower optimizer.learning_rate "
+                f"({settings.optimizer.learning_rate:g}), or look at the held-out rows"
+            )
         taken = Evaluation(step, loss, learned, time.monotonic() - began)
         record.evaluations.append(taken)
         record.totals.evaluation_seconds += taken.seconds
@@ -137,8 +151,8 @@ def train(loaded: Loaded, wish: runs.Wish, report: Reporter, group: Group) -> in
 
     # --- the steps ---------------------------------------------------------------------------------------------------
     # A run that had ended, and was killed before it handed its adapter on, has ended.
-    reason = None if record.state == "interrupted" else record.exit_reason
-    record.state, record.ended_at, signal_number = "running", None, 0
+    reason = record.exit_reason if record.exit_reason in ENDS else None
+    record.state, record.exit_reason, record.ended_at, signal_number = "running", None, None, 0
     epoch, batches = -1, iter(list[list[Batch]]())
     with Interrupt() as interrupt:
         while True:
@@ -202,6 +216,14 @@ def train(loaded: Loaded, wish: runs.Wish, report: Reporter, group: Group) -> in
     save()
     if group.first:
         finish(folder, record, model, parameters, report)
+    return FINISHED
+
+
+def _already_finished(folder: Path, report: Reporter, group: Group) -> int:
+    report.note(f"{folder} is finished, with these settings and this data; --fresh trains anew")
+    if group.first:
+        runs.name_to_parent(folder)
+    report.event("done", run=str(folder), adapter=str(folder / "adapter"), trained=False)
     return FINISHED
 
 

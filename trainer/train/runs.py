@@ -23,6 +23,7 @@ from typing import Any, Literal
 from trainer.registry.durable import sha256_of_file, sync_folder, write_file
 from trainer.settings.provenance import values
 from trainer.settings.schema import TrainSettings
+from trainer.train.base import base_identity
 
 Wish = Literal["auto", "resume", "fresh"]
 
@@ -32,6 +33,10 @@ WITHOUT_EFFECT = (
     "device.loss_chunk_tokens", "device.memory_gib", "device.threads",
 )  # fmt: skip
 """Settings that may change in the middle of a run: they change where and how it is computed, not what."""
+
+
+RUN_FILE = "CROSSOVER_RUN_FILE"
+"""Environment variable: a file into which a finished run's folder is written, for the process that started it."""
 
 
 class RunError(ValueError):
@@ -49,16 +54,12 @@ class Choice:
 
 def identity(settings: TrainSettings) -> dict[str, Any]:
     """What makes two runs the same: the settings that matter, and files by what they hold, wherever they are."""
-    base = Path(settings.base.model)
     flat = {
         name: value
         for name, value in values(settings).items()
         if not any(name == other or name.startswith(f"{other}.") for other in WITHOUT_EFFECT)
     }
-    flat["base.model"] = {
-        "config.json": sha256_of_file(base / "config.json"),
-        "weights": {file.name: file.stat().st_size for file in sorted(base.glob("*.safetensors"))},
-    }
+    flat["base.model"] = base_identity(Path(settings.base.model))
     for name, file in (("data.train", settings.data.train), ("data.evaluation", settings.data.evaluation)):
         flat[name] = None if file is None else sha256_of_file(Path(file))
     return flat
@@ -106,15 +107,34 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name), now.get(name)
         if old != new:
+            if name == "base.model" and isinstance(old, dict) and isinstance(new, dict):
+                files = sorted(file for file in old.keys() | new.keys() if old.get(file) != new.get(file))
+                yield f"what {name} holds has changed ({', '.join(files)})"
+                continue
             content = name in ("base.model", "data.train", "data.evaluation")
             yield f"what {name} holds has changed" if content else f"{name} was {_shown(old)} and is {_shown(new)}"
 
 
-def start(folder: Path, wanted: dict[str, Any]) -> None:
-    """Make the run's folder."""
+def start(folder: Path, wanted: dict[str, Any], wish: Wish = "auto") -> None:
+    """Make the run's folder, whose lock the caller holds. What another process has written there stays.
+
+    Raises RunError where `wish` is a fresh run and the folder has one by now.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / "identity.json", json.dumps(wanted, indent=1).encode())
+    if wish == "fresh" and ((folder / "checkpoints").exists() or finished(folder)):
+        raise RunError(f"{folder} was new when this process chose it, and another has trained there since: start again")
+    if (folder / "identity.json").exists():
+        return
+    part = folder / ".identity.json.part"
+    write_file(part, json.dumps(wanted, indent=1).encode())
+    part.rename(folder / "identity.json")
     sync_folder(folder)
+
+
+def name_to_parent(folder: Path) -> None:
+    """Write the run's folder, absolute, on one line of the file that the parent process asks for (RUN_FILE)."""
+    if file := os.environ.get(RUN_FILE):
+        Path(file).write_text(f"{folder.absolute()}\n")
 
 
 def finished(folder: Path) -> bool:
@@ -123,7 +143,11 @@ def finished(folder: Path) -> bool:
 
 
 def lock(folder: Path) -> int:
-    """Keep other processes out of the run until this one ends, however it ends. Raises RunError if one is there."""
+    """Make the folder and keep other processes out of the run until this one ends, however it ends.
+
+    Raises RunError if one is there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,13 +6,17 @@ The tensors are a safetensors file: nothing in a checkpoint is ever unpickled.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from trainer.train.checkpoint import CheckpointError
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
@@ -20,7 +24,10 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 def save_state(
     path: Path, parameters: list[torch.nn.Parameter], optimizer: torch.optim.Optimizer, device: torch.device
 ) -> None:
-    """Write the tensors of a checkpoint. The host's copy of the parameters and AdamW's moments: 12 bytes a number."""
+    """Write the tensors of a checkpoint. The host's copy of the parameters and AdamW's moments: 12 bytes a number.
+
+    Raises OSError where the disk does not take them.
+    """
     tensors: dict[str, torch.Tensor] = {"generator.cpu": torch.get_rng_state()}
     if device.type == "cuda":
         tensors["generator.cuda"] = torch.cuda.get_rng_state(device)
@@ -29,14 +36,17 @@ def save_state(
         for name in _MOMENTS:
             if (value := optimizer.state.get(parameter, {}).get(name)) is not None:
                 tensors[f"{name}.{index}"] = _on_host(torch.as_tensor(value))
-    save_file(tensors, path)
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from None
 
 
 def load_state(
     path: Path, parameters: list[torch.nn.Parameter], optimizer: torch.optim.Optimizer, device: torch.device
 ) -> None:
-    """Put a checkpoint's tensors back. Raises ValueError where they are not of this adapter's shape."""
-    with safe_open(path, framework="pt", device="cpu") as file:
+    """Put a checkpoint's tensors back. Raises CheckpointError where they are not of this adapter's shape."""
+    with _opened(path) as file:
         names = set(file.keys())
         _restore_factors(file, parameters)
         state: dict[int, dict[str, Any]] = {}
@@ -50,8 +60,8 @@ def load_state(
 
 
 def load_factors(path: Path, parameters: list[torch.nn.Parameter]) -> None:
-    """Put only the adapter's factors back: those of the best checkpoint, at the end of a run."""
-    with safe_open(path, framework="pt", device="cpu") as file:
+    """Put only the adapter's factors back: those of the best checkpoint, at a run's end. Raises CheckpointError."""
+    with _opened(path) as file:
         _restore_factors(file, parameters)
 
 
@@ -72,12 +82,24 @@ def restore_generators(states: dict[str, Any]) -> None:
     np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            yield file
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} does not hold this adapter: {error}") from None
+
+
 def _restore_factors(file: Any, parameters: list[torch.nn.Parameter]) -> None:
     with torch.no_grad():
         for index, parameter in enumerate(parameters):
             value = file.get_tensor(f"factor.{index}")
             if value.shape != parameter.shape:
-                raise ValueError(f"factor {index} has the shape {tuple(value.shape)}, not {tuple(parameter.shape)}")
+                raise CheckpointError(
+                    f"the checkpoint's factor {index} has the shape {tuple(value.shape)}, and this adapter's "
+                    f"{tuple(parameter.shape)}: it is another adapter's"
+                )
             parameter.copy_(value)
 
 

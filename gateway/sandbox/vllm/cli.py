@@ -26,6 +26,9 @@ def vllm(
             help="Folder for the environment, the model and the adapter, relative to the working folder.",
         ),
     ] = Path(".crossover"),
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare-only", help="Make the environment, the model and the adapter, and end.")
+    ] = False,
 ) -> None:
     """Prepare what is missing, start the server, and run until Ctrl-C ends it and everything it started."""
     import asyncio
@@ -39,8 +42,11 @@ def vllm(
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts its background jobs with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
-        require_free_port(host, port)  # before minutes are spent on what could not be served
+        if not prepare_only:
+            require_free_port(host, port)  # before minutes are spent on what could not be served
         prepared = prepare(home, typer.echo)
+        if prepare_only:
+            return
         settings = VllmSettings(
             python=prepared.python,
             model_dir=prepared.model_dir,

@@ -65,14 +65,20 @@ def prepare(home: Path, say: Callable[[str], None]) -> Prepared:
 
         adapter_from = stamp.fingerprint(_RECIPE, _ROWS, model_from)
         with _stage("adapter", seconds, say):
-            if not stamp.is_current(trained, adapter_from):
+            if not stamp.is_current(trained, adapter_from) or not _version_of(trained):
                 say("training a LoRA adapter on the handbook's questions")
                 version = _train(home, python, say)
                 trained.mkdir(parents=True, exist_ok=True)
                 (trained / "version.json").write_text(json.dumps(version))
                 stamp.mark(trained, adapter_from)
-            version = json.loads((trained / "version.json").read_text())
+            version = _version_of(trained)
     return Prepared(python, model_dir, version["version"], Path(version["folder"]) / "adapter", seconds)
+
+
+def _version_of(trained: Path) -> dict[str, str]:
+    """What was trained; empty when its folder is not there any more."""
+    version: dict[str, str] = json.loads((trained / "version.json").read_text())
+    return version if Path(version["folder"]).is_dir() else {}
 
 
 def _train(home: Path, python: Path, say: Callable[[str], None]) -> dict[str, str]:

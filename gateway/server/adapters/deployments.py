@@ -62,6 +62,8 @@ class Deployments:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._turn = 0
+        self._lagging: dict[tuple[str, str], str] = {}
+        """Why, by alias and backend: said once in the log."""
         self.slots: dict[tuple[str, str], Slot] = {}
         """By alias and backend: those where an adapter can be published."""
         for alias, settings in policy.aliases.items():
@@ -80,7 +82,7 @@ class Deployments:
         async with self._lock:
             after = transition(slot.deployment, self._turn + 1)
             if after == slot.deployment:
-                return self._standing_warnings()
+                return [*await self._look_for_live(slot), *self._standing_warnings()]
             warnings = await self._check_loaded(slot, after)
             if at_once:
                 self._apply(slot, after)
@@ -106,12 +108,24 @@ class Deployments:
             return [UNVERIFIED]
         absent = sorted(served.model for served in new if served.model not in models)
         if absent:
-            raise NotLoadedError(
-                f"{slot.backend} does not list {', '.join(absent)} among its models: load it there first (`crossover "
-                "adapter publish` and `crossover adapter sync` do)"
-            )
-        slot.seen |= models
+            raise _not_loaded(slot, absent)
+        slot.saw(models)
         self._set_missing(slot, slot.missing - models)
+        return []
+
+    async def _look_for_live(self, slot: Slot) -> list[str]:
+        """Published again after the backend lost it: whoever does so has loaded it, and requests go there at once."""
+        model = slot.deployment.live.model
+        if model not in slot.missing:
+            return []
+        asked_at = self._clock()
+        models = await self._ask(slot.backend)
+        self.listed(slot.backend, models, asked_at)
+        if models is None:
+            self._set_missing(slot, slot.missing - {model})
+            return [UNVERIFIED]
+        if model in slot.missing:
+            raise _not_loaded(slot, [model])
         return []
 
     def _standing_warnings(self) -> list[str]:
@@ -180,7 +194,7 @@ class Deployments:
             slot.listed = models
             if models is None:
                 continue
-            slot.seen |= models
+            slot.saw(models)
             judged = {
                 served.model
                 for served in slot.deployment.all
@@ -195,6 +209,7 @@ class Deployments:
             return False
         if model in slot.missing:
             return True
+        slot.listed = None  # what it said before is old: only a list from here on keeps it from being tried again
         self._set_missing(slot, slot.missing | {model})
         asyncio.get_running_loop().call_later(TRY_AGAIN_SECONDS, self._try_again, slot, model)
         return True
@@ -244,14 +259,32 @@ class Deployments:
             slot = self.slots.get((alias, route.backend))
             target = route.target if slot is None else slot.live.target
             replaced.append(msgspec.structs.replace(route, target=target, barred=self.excluded(alias, route)))
+            self._tell_lagging(alias, route)
         self._swap(alias, AliasRoutes(routes.settings, tuple(replaced)))
+
+    def _tell_lagging(self, alias: str, route: Route) -> None:
+        place, why = (alias, route.backend), lags(self._standing(alias, route), self.newest(alias))
+        if why is None:
+            self._lagging.pop(place, None)
+        elif self._lagging.get(place) != why:
+            self._lagging[place] = why
+            log.warning("%s gets no requests of %s from now on: %s", route.backend, alias, why)
 
     def _show(self, slot: Slot) -> None:
         shares = {served.generation or "": share for served, share in slot.deployment.shares().items()}
         self._series.serves(slot.backend, slot.alias, shares)
 
     def _gone(self, slot: Slot, served: Served) -> None:
+        if any(served.generation == known.generation for known in (*slot.deployment.all, *slot.lanes)):
+            return  # another name of a generation that still serves: the series is its
         self._series.forget(slot.backend, slot.alias, served.generation or "")
+
+
+def _not_loaded(slot: Slot, models: list[str]) -> NotLoadedError:
+    return NotLoadedError(
+        f"{slot.backend} does not list {', '.join(models)} among its models: load it there first (`crossover adapter "
+        "publish` and `crossover adapter sync` do)"
+    )
 
 
 def _said(deployment: Deployment) -> str:

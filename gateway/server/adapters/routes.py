@@ -22,6 +22,7 @@ from gateway.routing.deployment import (
 )
 from gateway.server.adapters.deployments import NotKeptError, NotLoadedError, Transition
 from gateway.server.adapters.slot import Slot
+from gateway.server.adapters.state_file import NAME
 from gateway.server.adapters.status import alias_state, all_states
 from gateway.server.admin import owner_only
 from gateway.server.core import Core
@@ -29,8 +30,7 @@ from gateway.server.errors import ApiError
 from gateway.server.request import ClientGone, read_body, read_headers
 
 MAX_BODY_BYTES = 4096
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,63}$")]
-"""As in the policy."""
+Name = Annotated[str, msgspec.Meta(pattern=NAME)]
 
 
 class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +41,14 @@ class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
 
 
+class Rollback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`expected`: the generation that shall go, or the model's name where it has none. Left out: whatever is there."""
+
+    expected: Annotated[str, msgspec.Meta(max_length=512)] | None = None
+
+
 _decode = msgspec.json.Decoder(Publication).decode
+_decode_rollback = msgspec.json.Decoder(Rollback).decode
 
 
 def adapter_routes(core: Core) -> APIRouter:
@@ -62,6 +69,12 @@ def adapter_routes(core: Core) -> APIRouter:
             ) from None  # fmt: skip
         return {**alias_state(core, slot.alias), "warnings": warnings}
 
+    async def body_of(request: Request) -> bytes:
+        try:
+            return await read_body(request.receive, read_headers(request.scope["headers"]), limits)
+        except ClientGone:
+            raise ApiError(400, "The connection was closed before the whole body had come.") from None
+
     @routes.get("")
     async def everything() -> dict[str, Any]:
         """What serves each alias now: live, canary, previous, and how many requests are under way with each. Backends
@@ -74,11 +87,8 @@ def adapter_routes(core: Core) -> APIRouter:
         """ALIAS/BACKEND gets another generation: all requests at once, or with `share` below 1 that part of them.
         The backend must have loaded it. Requests under way stay where they are."""
         slot = _slot(core, place)
-        headers = read_headers(request.scope["headers"])
         try:
-            asked = _decode(await read_body(request.receive, headers, limits))
-        except ClientGone:
-            raise ApiError(400, "The connection was closed before the whole body had come.") from None
+            asked = _decode(await body_of(request))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ApiError(
                 400, f'The body must be {{"model": NAME, "generation": NAME, "share": above 0, at most 1}}: {error}.',
@@ -88,8 +98,8 @@ def adapter_routes(core: Core) -> APIRouter:
 
         def transition(deployment: Deployment, turn: int) -> Deployment:
             if asked.share < 1:
-                return canaried(deployment, served, asked.share, time.time())
-            return published(deployment, served, time.time(), turn)
+                return canaried(deployment, served, asked.share, time.time(), slot.lanes)
+            return published(deployment, served, time.time(), turn, slot.lanes)
 
         return await change(slot, transition)
 
@@ -99,11 +109,22 @@ def adapter_routes(core: Core) -> APIRouter:
         return await change(_slot(core, place), lambda deployment, turn: promoted(deployment, time.time(), turn))
 
     @routes.post("/{place:path}/rollback")
-    async def rollback(place: str) -> dict[str, Any]:
-        """Ends the canary; without one, what was live before is live again. At once."""
-        return await change(
-            _slot(core, place), lambda deployment, turn: rolled_back(deployment, time.time(), turn), at_once=True
-        )
+    async def rollback(place: str, request: Request) -> dict[str, Any]:
+        """Ends the canary; without one, what was live before is live again. At once. With `expected` it takes back that
+        generation or none, so that it can be said again."""
+        slot = _slot(core, place)
+        body = await body_of(request)
+        try:
+            expected = _decode_rollback(body).expected if body else None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ApiError(
+                400, f'The body must be empty, or {{"expected": NAME}}: {error}.', code="invalid_value"
+            ) from None
+
+        def transition(deployment: Deployment, turn: int) -> Deployment:
+            return rolled_back(deployment, time.time(), turn, expected)
+
+        return await change(slot, transition, at_once=True)
 
     return routes
 

@@ -50,7 +50,8 @@ class Slot:
         self.listed: frozenset[str] | None = None
         """What the backend said last that it has; None: it was not asked since the last change, or does not tell."""
         self.seen: set[str] = set()
-        """Names that were in such a list once: a name that never was may be served without being listed."""
+        """Of its own names, those that were in such a list once: a name that never was may be served without being
+        listed."""
         self.swapped_at = 0.0
         """Monotonic seconds. A list that was asked for before then says nothing."""
         self.lanes: dict[Served, Lane] = {}
@@ -89,6 +90,11 @@ class Slot:
                 lane.retired = True
                 if not lane.in_flight:
                     self._ended(lane)
+
+    def saw(self, models: frozenset[str]) -> None:
+        """A list came. A backend may list thousands of names over time, and only its own matter."""
+        own = {served.model for served in (self.policy, *self.deployment.all)}
+        self.seen = (self.seen | models) & own
 
     def lost(self, names: frozenset[str]) -> None:
         """What is missing now. A canary that is not loaded gets no requests until it is."""

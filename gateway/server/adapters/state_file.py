@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +12,10 @@ import msgspec
 
 from gateway.routing.deployment import Deployment, Served
 
+log = logging.getLogger(__name__)
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,63}\Z"
+"""Of what is published, as in the policy. Not `$`: that lets a line's end pass, and a name goes into a header."""
 SCHEMA = 1
 MAX_BYTES = 1024 * 1024
 
@@ -49,6 +55,9 @@ def read_state(path: Path) -> tuple[Remembered, ...]:
             canary = one.deployment.canary
             if canary is not None and not 0 < canary.share < 1:
                 raise msgspec.ValidationError(f"a canary's share is {canary.share}")
+            for served in one.deployment.all:
+                if served != one.policy and not all(re.match(NAME, name) for name in (served.model, str(served))):
+                    raise msgspec.ValidationError(f"{served.model!r} with {served.generation!r} is no published name")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"adapters.state {path} is not what this gateway writes ({error}): {_MEND}") from None
     return read.deployments
@@ -58,7 +67,7 @@ _MEND = "mend it, or move it away: then the generations of the policy serve"
 
 
 def write_state(path: Path, deployments: Iterable[Remembered]) -> None:
-    """Whole or not at all, and on the disk when it returns. Raises OSError."""
+    """Whole or not at all, and on the disk when it returns. Raises OSError: the file is then as it was."""
     content = msgspec.json.format(msgspec.json.encode(_File(SCHEMA, tuple(deployments))), indent=2)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -71,8 +80,19 @@ def write_state(path: Path, deployments: Iterable[Remembered]) -> None:
     except OSError:
         beside.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        sync_folder(path.parent)
+    except OSError as error:  # the new file is in place, and was synced itself: to call it unchanged would be wrong
+        log.warning(
+            "%s was replaced, and its folder could not be synced (%s): after a power cut the file before may be back",
+            path, error.strerror or error,
+        )  # fmt: skip
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the folder's list of names is on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -68,7 +68,9 @@ class Place:
         return answer.headers.get("x-crossover-adapter")
 
 
-def policy(url: str, state: Path | None, second: str | None = None, **changed: Any) -> dict[str, Any]:
+def policy(
+    url: str, state: Path | None, second: str | None = None, scrape_seconds: float = 0.02, **changed: Any
+) -> dict[str, Any]:
     """`second`: another backend (ends in /v1) with the same generation, asked where the box cannot."""
     served: list[dict[str, Any]] = [{"backend": "box", "model": ONE, "generation": ONE}]
     backends = {"box": box(url, metrics_url=None)}
@@ -78,7 +80,7 @@ def policy(url: str, state: Path | None, second: str | None = None, **changed: A
     return {
         "backends": backends,
         "aliases": {"tuned": {"served_by": served}},
-        "routing": {"scrape_seconds": 0.02},
+        "routing": {"scrape_seconds": scrape_seconds},
     } | ({} if state is None else {"adapters": {"state": str(state)}})
 
 

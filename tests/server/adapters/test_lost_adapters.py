@@ -88,3 +88,26 @@ async def test_a_rollback_to_what_is_not_loaded_any_more_is_refused_and_changes_
         assert refused.status_code == 409
         assert refused.json()["error"]["code"] == "adapter_not_loaded"
         assert await place.answered_by() == TWO
+
+
+async def test_publishing_the_live_one_again_after_a_restart_brings_requests_back_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with placed(tmp_path, monkeypatch, scrape_seconds=3600) as place:
+        await place.unload(ONE)
+        assert (await place.ask()).status_code == 502
+        refused = await place.publish(ONE)
+        assert refused.json()["error"]["code"] == "adapter_not_loaded"
+        await place.load(ONE)
+        assert (await place.publish(ONE)).status_code == 200
+        assert await place.answered_by() == ONE
+
+
+async def test_only_its_own_names_are_kept_of_what_a_backend_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with placed(tmp_path, monkeypatch) as place:
+        deployments = place.gateway.core.deployments
+        for turn in range(50):
+            deployments.listed("box", frozenset({ONE, f"other{turn}"}), place.gateway.core.clock())
+        assert deployments.slots["tuned", "box"].seen == {ONE}

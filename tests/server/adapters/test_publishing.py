@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,45 @@ async def test_a_target_that_may_lag_serves_on(tmp_path: Path, monkeypatch: pyte
         await place.load(TWO)
         await place.publish(TWO)
         assert (await place.state("cloud"))["excluded"] is None
+
+
+async def test_a_rollback_said_twice_by_name_leaves_what_it_brought_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with placed(tmp_path, monkeypatch) as place:
+        await place.load(TWO, THREE)
+        await place.publish(TWO)
+        await place.publish(THREE, share=0.5)
+        for status in (200, 409):
+            said = await place.admin("POST", "/tuned/box/rollback", json={"expected": THREE})
+            assert said.status_code == status
+        assert await place.answered_by() == TWO
+        assert (await place.admin("POST", "/tuned/box/rollback", json={"what": TWO})).status_code == 400
+
+
+async def test_a_name_with_a_lines_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with placed(tmp_path, monkeypatch) as place:
+        for wrong in ({"model": f"{TWO}\n"}, {"model": TWO, "generation": f"{TWO}\n"}):
+            assert (await place.admin("PUT", "/tuned/box", json=wrong)).status_code == 400
+
+
+async def test_a_generation_that_no_header_can_carry_does_not_break_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with placed(tmp_path, monkeypatch) as place:
+        slot = place.gateway.core.deployments.slots["tuned", "box"]
+        slot.live.target = slot.live.target.model_copy(update={"generation": "two\nlines"})
+        assert await place.answered_by() == "two?lines"
+
+
+async def test_a_target_that_begins_to_lag_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with placed(tmp_path, monkeypatch, second="http://127.0.0.1:9/v1") as place:
+        await place.load(TWO, THREE)
+        with caplog.at_level(logging.WARNING):
+            await place.publish(TWO)
+            await place.publish(THREE, share=0.5)
+        said = [r.getMessage() for r in caplog.records if "cloud gets no requests of tuned" in r.getMessage()]
+        assert len(said) == 1
+        assert TWO in said[0]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.routing.deployment import Canary, Deployment, Served
+from gateway.server.adapters import state_file
 from gateway.server.adapters.state_file import Remembered, read_state, write_state
 from gateway.server.core import Core
 from tests.server.adapters.places import ONE, TWO, placed, policy
@@ -117,3 +118,24 @@ def test_a_file_is_whole_or_not_there_and_nothing_is_left_beside_it(tmp_path: Pa
     assert json.loads(file.read_text())["schema"] == 1
     assert os.listdir(file.parent) == ["adapters.json"]
     assert read_state(tmp_path / "nothing.json") == ()
+
+
+def test_a_name_with_a_lines_end_in_the_file_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoilt = Deployment(Served(f"{TWO}\n", f"{TWO}\n"), Served(ONE, ONE), None, 5.0, 1)
+    write_state(tmp_path / "adapters.json", [Remembered("tuned", "box", Served(ONE, ONE), spoilt)])
+    with pytest.raises(ValueError, match="no published name"):
+        core_of(tmp_path, monkeypatch)
+
+
+async def test_a_folder_that_cannot_be_synced_does_not_make_a_publication_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(folder: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(state_file, "sync_folder", fails)
+    async with placed(tmp_path, monkeypatch) as place:
+        await place.load(TWO)
+        assert (await place.publish(TWO)).status_code == 200
+    assert read_state(tmp_path / "adapters.json")[0].deployment.live.model == TWO
+    assert "could not be synced" in caplog.text

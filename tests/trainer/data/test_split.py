@@ -39,3 +39,9 @@ def test_nothing_is_held_out_of_one_question_or_with_a_share_of_nothing() -> Non
     assert split(ROWS, 0) == (ROWS, [])
     assert split(ROWS[:1] * 3, 0.5) == (ROWS[:1] * 3, [])
     assert split([], 0.5) == ([], [])
+
+
+def test_questions_that_differ_in_their_spacing_are_on_one_side() -> None:
+    spaced = [*ROWS, *(Row(5000 + row.number, prompt=f" {row.prompt}\u00a0 ", completion="answer") for row in ROWS)]
+    held_out = numbers(split(spaced, 0.3)[1])
+    assert {number - 5000 for number in held_out if number > 5000} == {number for number in held_out if number < 5000}

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from tests.trainer.export.model_folder import TEMPLATE, edit, write_json, write_model
 from trainer.export.cli import export
 from trainer.export.cmi import check
+from trainer.export.config_checks import check_config
 from trainer.export.finding import errors
 from trainer.export.layout import LayoutError, read_file, read_weights
 from trainer.export.weights_checks import expected_tensors
@@ -117,6 +118,17 @@ def test_transformers_5s_shape_is_refused_with_what_the_reader_would_take(model:
         ({"tie_word_embeddings": "absent"}, {("warning", "tied-not-said")}),
         ({"quantization_config": {"quant_method": "fp8"}}, {("error", "quantized")}),
         ({"auto_map": {"AutoModel": "own.Model"}}, {("error", "own-code")}),
+        ({"rope_parameters": {"rope_theta": 5e5, "partial_rotary_factor": 0.5}}, {("error", "rope-partial")}),
+        ({"rope_parameters": {"rope_theta": 5e5, "rope_type": "yarn", "factor": 4.0, "beta_fast": 8},
+          "rope_scaling": {"type": "yarn", "factor": 4.0}}, {("error", "rope-scaling")}),
+        ({"rope_parameters": {"rope_theta": 5e5, "rope_type": "yarn", "factor": 4.0, "beta_fast": 32},
+          "rope_scaling": {"type": "yarn", "factor": 4.0}}, set()),
+        ({"rope_theta": 0}, {("error", "rope-theta")}),
+        ({"rope_theta": "10000"}, {("error", "rope-theta")}),
+        ({"rope_theta": float("nan")}, {("error", "missing-file")}),
+        ({"rope_theta": 10**400}, {("error", "missing-file")}),
+        ({"num_hidden_layers": 100_000_000}, {("error", "config")}),
+        ({"rms_norm_eps": "small"}, {("error", "config")}),
         ({"max_position_embeddings": 262144}, {("warning", "context")}),
         ({"max_position_embeddings": 131072}, set()),
         ({"num_hidden_layers": 3}, {("error", "missing-tensors")}),
@@ -250,3 +262,87 @@ def test_half_a_command_says_what_is_missing(tmp_path: Path) -> None:
         run = CliRunner().invoke(app, arguments)
         assert run.exit_code == 2
         assert "--check DIR alone" in run.output
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "qwen2_vl", "text_config": {"rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}}},
+        {"model_type": "qwen2_5_vl", "rope_parameters": {"rope_theta": 5e5}},
+        {"model_type": "mllama", "text_config": {"rope_parameters": {"rope_theta": 10_000.0}}},
+        {"model_type": "llama", "rope_theta": float("nan")},
+    ],
+)
+def test_positions_of_models_for_images_are_looked_at_too(config: dict[str, Any]) -> None:
+    assert "rope-theta" in {finding.code for finding in check_config(config) if finding.severity == "error"}
+
+
+def test_what_a_model_for_images_says_in_the_old_shape_is_taken() -> None:
+    for config in (
+        {"model_type": "qwen2_vl", "rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}},
+        {"model_type": "mllama", "text_config": {"rope_theta": 5e5, "rope_scaling": None}},
+    ):
+        assert not [finding for finding in check_config(config) if finding.code.startswith("rope")]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "code"),
+    [
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["own.Tokenizer", None]}}, "own-code"),
+        ("tokenizer_config.json", {"chat_template": [{"name": ["default"], "template": "x"}]}, "no-chat-template"),
+        ("tokenizer.json", {"added_tokens": [{}]}, "tokenizer"),
+        ("tokenizer.json", {"added_tokens": [{"content": "<s>", "id": "258"}]}, "tokenizer"),
+        ("tokenizer.json", {"model": {"vocab": [5, []]}}, "tokenizer"),
+    ],
+)
+def test_a_strangers_tokenizer_is_found_wrong_and_ends_nothing(
+    model: Path, file: str, content: dict[str, Any], code: str
+) -> None:
+    edit(model, file, **content)
+    assert code in {finding.code for finding in check(model)}
+
+
+def test_json_that_nests_without_end_is_unreadable(model: Path) -> None:
+    (model / "tokenizer.json").write_text("[" * 100_000)
+    (model / "config.json").write_text('{"a":' * 100_000)
+    assert {("error", "unreadable-file"), ("error", "missing-file")} <= codes(model)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "says"),
+    [
+        ({"a": [[2], [0, 4]], "b": [[2], [0, 4]]}, "overlaps"),
+        ({"a": [[2], [0, 4]], "b": [[2], [6, 10]]}, "gap"),
+        ({"a": [[-2, -1], [0, 4]]}, "no side or offset"),
+        ({"a": [[2.0], [0, 4]]}, "no side or offset"),
+        ({"a": [[True, 2], [0, 4]]}, "no side or offset"),
+        ({"a": [["2"], [0, 4]]}, "no side or offset"),
+        ({"a": [[0] * 100, [0, 0]]}, "sides"),
+        ({"a": [[0, 2**64], [0, 0]]}, "no side or offset"),
+    ],
+)
+def test_a_header_that_describes_what_cannot_be_is_refused(tmp_path: Path, tensors: dict[str, Any], says: str) -> None:
+    header = {name: {"dtype": "BF16", "shape": shape, "data_offsets": at} for name, (shape, at) in tensors.items()}
+    raw = json.dumps(header).encode()
+    end = max(at[1] for _, at in tensors.values())
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(end))
+    with pytest.raises(LayoutError, match=says):
+        read_file(tmp_path / "x.safetensors")
+
+
+def test_a_header_that_nests_without_end_is_refused(tmp_path: Path) -> None:
+    raw = b'{"a":' * 100_000
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(raw)) + raw)
+    with pytest.raises(LayoutError, match="nests too deeply"):
+        read_file(tmp_path / "x.safetensors")
+
+
+def test_a_link_that_leaves_the_model_is_not_sent_away_and_a_snapshots_blobs_are_its_own(tmp_path: Path) -> None:
+    snapshot = write_model(tmp_path / "hub" / "snapshots" / "abc")
+    (tmp_path / "hub" / "blobs").mkdir()
+    (snapshot / "tokenizer.json").rename(tmp_path / "hub" / "blobs" / "1234")
+    (snapshot / "tokenizer.json").symlink_to("../../blobs/1234")
+    assert check(snapshot) == []
+    (tmp_path / "private").write_text("mine")
+    (snapshot / "README.md").symlink_to(tmp_path / "private")
+    assert codes(snapshot) == {("error", "link")}

@@ -199,6 +199,14 @@ def test_a_folder_that_is_something_else_is_never_written_over(tmp_path: Path) -
     assert (bench.to / "mine.txt").read_text() == "mine"
 
 
+def test_the_registry_is_no_place_for_an_export(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.add()
+    bench.to = bench.registry.root / "handbook" / "merged"
+    assert "lies in the registry" in bench.run(status=1)
+    assert bench.registry.verify("handbook") == []
+
+
 def test_a_merge_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path, Path("/usr/bin/false"))
     bench.add()

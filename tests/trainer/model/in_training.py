@@ -81,12 +81,12 @@ def plain(config, lora, chunk=7, checkpointing=False):
     )
 
 
-def lean(config, lora, chunk=5, checkpointing=False):
+def lean(config, lora, chunk=5, checkpointing=False, max_tokens=64):
     weights = random_model(config).state_dict()
     shape = ModelShape.of(json.loads(config.to_json_string()))
     return LeanModel(
         weights.__getitem__, shape, lora, base=Path("base"), device=CPU, dtype=torch.float32,
-        checkpointing=checkpointing, chunk=chunk, max_tokens=64,
+        checkpointing=checkpointing, chunk=chunk, max_tokens=max_tokens,
     )  # fmt: skip
 
 
@@ -137,6 +137,10 @@ for engine, make in (("peft", plain), ("lean", lean)):
             outcome(make(llama, lora, checkpointing=True), [PACKED], state), outcome(make(llama, lora), [PACKED], state)
         ),
     }
+padded = batch([DOCUMENTS[:1], DOCUMENTS[1:2]], 16)  # as wide as 9, rounded up to 8s
+found["padding longer than a sequence"] = far(
+    outcome(lean(llama, lora, max_tokens=9), [padded], state), outcome(first, ALONE[:2], state)
+)
 for name, config in FAMILIES.items():
     one = plain(config, lora)
     own = grown(one)

@@ -52,7 +52,16 @@ def test_activations_computed_twice_change_nothing(found: dict[str, Any], engine
 
 
 @pytest.mark.parametrize(
-    "model", ["llama", "llama 3 scaling, untied", "mistral", "qwen2, biases", "some targets", "opened alike"]
+    "model",
+    [
+        "llama",
+        "llama 3 scaling, untied",
+        "mistral",
+        "qwen2, biases",
+        "some targets",
+        "opened alike",
+        "padding longer than a sequence",
+    ],
 )
 def test_the_lean_engine_computes_what_peft_computes(found: dict[str, Any], model: str) -> None:
     assert_same(found[model])

@@ -14,7 +14,7 @@ import pytest
 from tests.server.adapters.places import Place as Served
 from tests.server.adapters.places import placed
 from tests.trainer.adapters import write_adapter
-from trainer.publish import Place, find_place
+from trainer.publish.place import Place, find_place
 from trainer.registry import Lineage, Registry
 
 NAMES = ONE, TWO, THREE = "handbook@v0001", "handbook@v0002", "handbook@v0003"

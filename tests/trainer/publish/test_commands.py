@@ -18,7 +18,9 @@ from gateway.sandbox.generator.settings import GeneratorSettings
 from tests.gateway_process import ADMIN_KEY, GatewayProcess
 from tests.server.adapters.places import ONE, policy
 from tests.trainer.publish.conftest import THREE, TWO, filled_registry
-from trainer.publish import PublishError, cli, find_place
+from trainer.publish import cli
+from trainer.publish.errors import PublishError
+from trainer.publish.place import find_place
 
 app = typer.Typer()
 for command in (cli.publish, cli.promote, cli.rollback, cli.status, cli.sync):

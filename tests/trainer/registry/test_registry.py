@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.adapters import write_adapter
-from trainer.registry import Data, Lineage, Registry, RegistryError
+from tests.trainer.export.model_folder import write_model
+from trainer.registry import Data, Lineage, Registry, RegistryError, base_of
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -112,6 +113,35 @@ def test_an_adapter_that_is_cut_short_is_not_taken_in(registry: Registry, adapte
     with pytest.raises(RegistryError, match="cut short"):
         registry.add("handbook", adapter, trained())
     assert registry.names() == []
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ('{"peft_type": "LORA", "r": NaN}', "no number in JSON"),
+        ('{"peft_type": "LORA", "r": ' + "9" * 400 + "}", "a number of 400 digits"),
+        ('{"a":' * 100_000, "nests too deeply"),
+        ('{"a": "' + "x" * (1 << 20) + '"}', "longer than"),
+        ('{"peft_type": "LORA", "r": true, "lora_alpha": 8}', "r is True"),
+        ('{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": 5}', "target_modules is 5"),
+        ('{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj", 1]}', "target_modules is"),
+    ],
+)
+def test_a_strangers_settings_are_refused_in_words(registry: Registry, adapter: Path, config: str, says: str) -> None:
+    (adapter / "adapter_config.json").write_text(config)
+    with pytest.raises(RegistryError, match=says):
+        registry.add("handbook", adapter, trained())
+
+
+def test_the_bases_hash_is_of_the_files_that_a_reader_loads(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", shards=2)
+    before = base_of(model).weights_sha256
+    assert before is not None
+    (model / "consolidated.safetensors").write_bytes(b"the same weights in another form")
+    assert base_of(model).weights_sha256 == before
+    with (model / "model-00002-of-00002.safetensors").open("ab") as file:
+        file.write(b"more")
+    assert base_of(model).weights_sha256 != before
 
 
 def test_a_folder_without_a_lora_adapter_is_not_taken_in(registry: Registry, tmp_path: Path) -> None:

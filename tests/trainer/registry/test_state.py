@@ -114,3 +114,32 @@ def test_a_line_torn_by_a_dying_writer_is_passed_over_and_spoils_no_other(
     registry.note(versions[0], "published", **PLACE)
     with pytest.warns(EventWarning, match="line 5 is torn"):
         assert registry.state(versions[0]).stage == "live"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"at":"2026-11-23T12:00:00Z","version":"handbook","event":"retired"}',
+        b'{"at":"2026-11-23T12:00:00Z","version":5,"event":"retired"}',
+        b'{"at":5,"version":"handbook@v0001","event":"retired"}',
+        b'{"at":"2026-11-23T12:00:00Z","version":"handbook@v0001","event":"canary","alias":"a","backend":"b","share":"all"}',
+        b'{"at":"2026-11-23T12:00:00Z","version":"handbook@v0001","event":"gated","verdict":["pass"]}',
+        b'{"a":' * 5_000,
+    ],
+)
+def test_a_line_that_says_what_cannot_be_hides_no_other(
+    registry: Registry, versions: list[Version], tmp_path: Path, line: bytes
+) -> None:
+    with (registry.root / "handbook" / "events.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.warns(EventWarning, match="it is ignored"):
+        added = registry.add("handbook", tmp_path / "adapter", Lineage(origin="trained"))
+    with pytest.warns(EventWarning, match="line 4"):
+        assert [registry.state(version).stage for version in (versions[0], added)] == ["candidate", "candidate"]
+    assert added.number == 4
+
+
+def test_an_event_of_a_newer_program_is_kept(registry: Registry, versions: list[Version]) -> None:
+    with (registry.root / "handbook" / "events.jsonl").open("ab") as file:
+        file.write(b'{"at":"2026-11-23T12:00:00Z","version":"handbook@v0001","event":"praised"}\n')
+    assert registry.state(versions[0]).history[-1].event == "praised"

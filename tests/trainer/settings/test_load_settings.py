@@ -130,3 +130,17 @@ def test_every_setting_is_shown_once_with_its_source(folder: Path) -> None:
     assert len(shown) == len(loaded.provenance)
     assert any(line.split() == ["lora.rank", "8", "(file)"] for line in shown)
     assert any(line.split() == ["lora.targets", "all-linear", "(default)"] for line in shown)
+
+
+def test_the_command_line_may_give_what_the_file_leaves_open(folder: Path) -> None:
+    endless = GOOD + "length: {epochs: null}\n"
+    assert load(folder, endless, overrides={"length.max_steps": 5}).settings.length.max_steps == 5
+    assert load(folder, GOOD, overrides={"seed": 4, "length.max_steps": 5}).settings.length.epochs is not None
+    with pytest.raises(SettingsError, match="a CPU does not compute in 8 bits"):
+        load(folder, GOOD + "device: {fp8: true}\n", overrides={"device.kind": "cpu"})
+
+
+def test_the_folder_of_exports_is_relative_to_the_settings_file(folder: Path) -> None:
+    settings = load(folder, GOOD + "export: {folder: merged}\n").settings
+    assert settings.export is not None
+    assert settings.export.folder == str(folder / "merged")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -57,7 +58,9 @@ def settings_file(name: str, **changes: dict[str, Any]) -> Path:
     return folder / "train.yaml"
 
 
-def start(config: Path, *arguments: str, environment: dict[str, str] | None = None) -> int:
+def start(
+    config: Path, *arguments: str, environment: dict[str, str] | None = None, largest_file_bytes: int | None = None
+) -> int:
     """Fork a run; what it prints is added to out.jsonl and err.txt beside its settings."""
     child = os.fork()
     if child:
@@ -66,6 +69,8 @@ def start(config: Path, *arguments: str, environment: dict[str, str] | None = No
         os.environ.update(environment or {})
         for number, name in ((1, "out.jsonl"), (2, "err.txt")):
             os.dup2(os.open(config.parent / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
+        if largest_file_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file_bytes, largest_file_bytes))
         sys.argv = ["train", "--config", str(config), "--json", *arguments]
         status = program.main()
         sys.stdout.flush()
@@ -137,7 +142,9 @@ def loss_with_peft(adapter: Path, held_out_share: float) -> float:
 def main() -> None:
     results: dict[str, Any] = {}
     whole = settings_file("whole")
-    results["whole"] = left(whole, wait(start(whole)))
+    named = {"CROSSOVER_RUN_FILE": str(ROOT / "run.txt")}
+    results["whole"] = left(whole, wait(start(whole, environment=named)))
+    results["named"] = [(ROOT / "run.txt").read_text(), f"{folder_of(whole)}\n"]
     finished = finished_run(folder_of(whole))
     results["handed_on"] = {
         "name": finished.name, "data": finished.data, "base": str(finished.base), "versions": finished.versions,
@@ -145,13 +152,22 @@ def main() -> None:
         "files": [str(path.name) for path in finished.files], "run": sorted(finished.run),
         "loss_with_peft": loss_with_peft(finished.adapter, 0.2),
     }  # fmt: skip
-    results["again"] = left(whole, wait(start(whole)))
+    (ROOT / "run.txt").unlink()
+    results["again"] = left(whole, wait(start(whole, environment=named)))
+    results["named"].append((ROOT / "run.txt").read_text())
 
     stopped = settings_file("stopped")
     child = start(stopped)
     until(child, stopped, at_step(2))
-    os.kill(child, signal.SIGTERM)
+    for _ in range(2):  # as from a terminal: one of its own, and one passed on by the parent
+        os.kill(child, signal.SIGTERM)
+        time.sleep(0.02)
     results["stopped"] = left(stopped, wait(child))
+    child = start(stopped)
+    until(child, stopped, lambda found: any(e["event"] == "checkpoint" and e["step"] >= 4 for e in found))
+    os.kill(child, signal.SIGKILL)
+    wait(child)
+    (folder_of(stopped) / "loss.png").mkdir()  # so that the picture cannot be drawn
     results["went_on"] = left(stopped, wait(start(stopped)))
 
     killed = settings_file("killed")
@@ -187,6 +203,10 @@ def main() -> None:
     results["timed"] = left(timed, wait(start(timed)))
     diverged = settings_file("diverged", optimizer={"learning_rate": 1e30})
     results["diverged"] = left(diverged, wait(start(diverged)))
+    worse = settings_file("worse", optimizer={"learning_rate": 1e30}, evaluation={"every_steps": 1})
+    results["worse"] = left(worse, wait(start(worse)))
+    full = settings_file("full", lora={"rank": 16})
+    results["full"] = left(full, wait(start(full, largest_file_bytes=64 * 1024)))
     refused = settings_file("refused", sequence={"max_tokens": 32})
     results["refused"] = left(refused, wait(start(refused)))
     print(msgspec.json.encode(results).decode())

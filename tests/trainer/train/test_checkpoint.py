@@ -95,3 +95,19 @@ def test_the_best_one_is_kept_besides_the_newest(tmp_path: Path) -> None:
         write(tmp_path, step)
     checkpoint.prune(tmp_path, keep=2, best=3)
     assert steps(tmp_path) == ["step-00000003", "step-00000005", "step-00000006"]
+
+
+def test_a_broken_one_does_not_take_a_good_ones_place_when_few_are_kept(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    (write(tmp_path, 2) / checkpoint.TENSORS).write_bytes(b"half")
+    assert checkpoint.newest(tmp_path, lambda _: None) is not None
+    checkpoint.prune(tmp_path, keep=1, best=None)
+    assert steps(tmp_path) == ["step-00000001", "step-00000002.broken"]
+
+
+def test_one_whose_replacement_was_cut_off_between_the_two_renames_is_taken_up(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    write(tmp_path, 2).rename(tmp_path / ".step-00000002.replaced")
+    found = checkpoint.newest(tmp_path, pytest.fail)
+    assert found is not None
+    assert found.step == 2

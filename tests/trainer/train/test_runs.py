@@ -13,6 +13,7 @@ import pytest
 from trainer.settings.load import load_settings
 from trainer.settings.schema import TrainSettings
 from trainer.train import runs
+from trainer.train.base import BLOCK_BYTES, BLOCKS, base_identity
 from trainer.train.runs import RunError
 
 
@@ -125,3 +126,48 @@ def test_two_processes_cannot_train_one_run(settings: TrainSettings) -> None:
             runs.lock(folder)
         holder.kill()
     os.close(runs.lock(folder))
+
+
+def test_a_second_process_does_not_write_over_what_the_first_wrote(settings: TrainSettings) -> None:
+    folder = started(settings)
+    before = (folder / "identity.json").stat()
+    runs.start(folder, {"another": 1})
+    assert (folder / "identity.json").stat() == before
+
+
+def test_a_fresh_run_does_not_go_on_with_what_another_trained_in_the_meantime(settings: TrainSettings) -> None:
+    folder = choose(settings, "fresh").folder
+    (folder / "checkpoints").mkdir(parents=True)
+    with pytest.raises(RunError, match="another has trained there since"):
+        runs.start(folder, runs.identity(settings), "fresh")
+
+
+def test_a_locked_folder_without_an_identity_is_no_run_yet(settings: TrainSettings) -> None:
+    folder = choose(settings).folder
+    os.close(runs.lock(folder))
+    assert choose(settings) == runs.Choice(folder, "new")
+
+
+@pytest.mark.parametrize(
+    "file", ["tokenizer.json", "chat_template.jinja", "generation_config.json", "model.safetensors"]
+)
+def test_another_base_in_the_same_folder_is_another_run_and_its_file_is_named(
+    settings: TrainSettings, file: str
+) -> None:
+    changed_file = Path(settings.base.model) / file
+    changed_file.write_text("abc")
+    started(settings)
+    changed_file.write_text("cba")
+    with pytest.raises(RunError, match=rf"what base\.model holds has changed \({file}\)"):
+        choose(settings, "resume")
+
+
+def test_large_weights_are_told_apart_by_samples(tmp_path: Path) -> None:
+    header = b"{}" + b" " * 6
+    half = BLOCKS * BLOCK_BYTES
+    for name, parts in (("one", (b"a", b"b")), ("other", (b"b", b"a"))):
+        (tmp_path / name).mkdir()
+        content = len(header).to_bytes(8, "little") + header + b"".join(part * half for part in parts)
+        (tmp_path / name / "model.safetensors").write_bytes(content)
+    assert base_identity(tmp_path / "one") == base_identity(tmp_path / "one")
+    assert base_identity(tmp_path / "one") != base_identity(tmp_path / "other")

@@ -111,9 +111,11 @@ def test_a_run_stopped_by_sigterm_leaves_a_checkpoint_of_its_last_step(runs: dic
 
 
 def test_a_stopped_run_goes_on_to_the_same_losses_and_weights_bit_for_bit(runs: dict[str, Any]) -> None:
+    """It was killed after a checkpoint that followed the stop: the stop is no reason to end it there."""
     run = runs["went_on"]
     assert run["status"] == 0, run["errors"]
     assert "going on with" in notes(run)
+    assert [attempt["end"] for attempt in run["record"]["attempts"]] == ["SIGTERM", None, "max_steps"]
     assert numbers(run) == numbers(runs["whole"])
     assert weights(run) == weights(runs["whole"])
 
@@ -167,3 +169,29 @@ def test_rows_that_the_doctor_refuses_stop_the_run_before_it_has_a_folder(runs: 
     assert run["status"] == 2
     assert "52 rows" in run["errors"]
     assert run["folders"] == []
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_keep_the_adapter_back(runs: dict[str, Any]) -> None:
+    run = runs["went_on"]
+    assert "warning: no loss.png" in notes(run)
+    assert "adapter/adapter_model.safetensors" in run["files"]
+
+
+def test_the_parent_is_told_which_run_it_was_whether_it_was_trained_now_or_before(runs: dict[str, Any]) -> None:
+    now, folder, before = runs["named"]
+    assert now == before == folder
+
+
+def test_a_held_out_loss_that_is_no_number_ends_the_run(runs: dict[str, Any]) -> None:
+    run = runs["worse"]
+    assert run["status"] == 1
+    assert "the held-out loss after step 1 is nan" in run["errors"]
+    assert not any(name.startswith("adapter") for name in run["files"])
+
+
+def test_a_full_disk_is_said_in_one_line(runs: dict[str, Any]) -> None:
+    run = runs["full"]
+    assert run["status"] == 1
+    assert "training failed: " in run["errors"]
+    assert "state.safetensors cannot be written" in run["errors"]
+    assert "Traceback" not in run["errors"]

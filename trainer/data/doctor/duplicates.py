@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Iterator, Sequence
 
 from trainer.data.doctor.report import Finding, Severity, about
 from trainer.data.doctor.shingles import Index, Shingles, alike, contained, words
+from trainer.data.hashing import normal
 from trainer.data.rows import Row
 
 NEAR = 0.8
@@ -131,6 +131,5 @@ def _fingerprint(*texts: str) -> bytes:
     """A hash of texts, spacing apart: case and marks count, since code and sums differ by them."""
     digest = hashlib.blake2b(digest_size=16)
     for text in texts:
-        normal = text if text.isascii() else unicodedata.normalize("NFKC", text)
-        digest.update(" ".join(normal.split()).encode() + b"\0")
+        digest.update(normal(text).encode() + b"\0")
     return digest.digest()

@@ -59,6 +59,7 @@ class Work:
 
     def __init__(self, rendered: Sequence[Rendered], settings: TrainSettings) -> None:
         limit, sequence = settings.sequence.max_tokens, settings.sequence
+        self.rows, self.limit = len(rendered), limit
         self.fitting = [len(row) for row in rendered if 0 < len(row) <= limit]
         self.sequences = len(pack(self.fitting, limit)) if sequence.packing else len(self.fitting)
         self.fill_rate = fill_rate(self.fitting, self.sequences, limit)
@@ -69,7 +70,14 @@ class Work:
         self.steps = min(bounds, default=None)
 
     def check(self, settings: TrainSettings) -> Iterator[Finding]:
-        if len(self.fitting) < FEW_ROWS:
+        if self.rows and not self.fitting and settings.sequence.too_long == "drop":
+            yield Finding(
+                "nothing_left",
+                "error",
+                f"no row is left to learn from: all have more than sequence.max_tokens = {self.limit:,} tokens",
+                "raise it, or shorten the rows",
+            )
+        elif len(self.fitting) < FEW_ROWS:
             amount = f"{len(self.fitting)} row{'s' * (len(self.fitting) != 1)}"
             yield Finding("few_rows", "warning", f"only {amount} to learn from", "a few dozen teach a style, not facts")
         if self.steps is None or self.steps >= FEW_STEPS or not self.fitting:

@@ -137,7 +137,7 @@ class LeanModel:
         """Nothing behaves otherwise in training."""
 
     def _setting(self, batch: DeviceBatch) -> block.Setting:
-        longest, known = batch.longest_document, self._rope[0].shape[0]
+        longest, known = batch.longest_real_document, self._rope[0].shape[0]
         if longest > known:
             raise ModelError(f"a document has {longest} tokens, and the model was opened for {known}")
         return block.Setting(

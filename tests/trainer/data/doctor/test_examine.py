@@ -46,6 +46,12 @@ def test_a_row_too_long_stops_unless_it_may_be_left_out(doctor: Doctor) -> None:
     assert (report.rows, report.learned_rows) == (60, 59)
 
 
+def test_leaving_out_every_row_stops(doctor: Doctor) -> None:
+    error = found(doctor(sequence={"max_tokens": 16, "too_long": "drop"}), "nothing_left")
+    assert error.severity == "error"
+    assert "sequence.max_tokens = 16" in error.message
+
+
 def test_rows_held_out_are_looked_at_too(doctor: Doctor) -> None:
     long = chat(61, "Why so long?", "Word " * 300 + "end.")
     assert found(doctor(held_out=[long]), "too_long").rows == (61,)

@@ -1,0 +1,258 @@
+"""What a publication must not do: take away what serves, trust a name too far, tell a key, or pass over a gate."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.scripted_peer import Connection, scripted_peer
+from tests.server.adapters.places import policy
+from tests.trainer.publish.conftest import ONE, THREE, TWO, Bench, Start
+from trainer.publish.draining import in_use
+from trainer.publish.errors import PublishError, UnreachableError
+from trainer.publish.gateway_admin import GatewayAdmin
+from trainer.publish.http_json import ask
+from trainer.publish.model_server import ModelServer
+from trainer.publish.one_at_a_time import one_at_a_time
+from trainer.publish.place import find_place
+from trainer.publish.publishing import promote, publish, take_back
+from trainer.publish.rollback import rollback
+from trainer.publish.sync import sync
+from trainer.registry import Base, Lineage
+
+KEY = "secret-admin-key"
+
+
+def policy_of(folder: Path, url: str = "http://127.0.0.1:8000/v1") -> Path:
+    file = folder / "policy.yaml"
+    admin = {"admin_keys": [{"name": "owner", "env": "XO_TEST_ADMIN"}]}
+    settings = policy(url, None)
+    settings["backends"]["twin"] = {**settings["backends"]["box"], "base_url": "http://localhost:8000/v1"}
+    file.write_text(yaml.safe_dump({"version": 1, "auth": admin, **settings}))
+    return file
+
+
+def test_a_key_loses_its_lines_end_and_one_that_cannot_be_sent_is_not_shown(tmp_path: Path) -> None:
+    file = policy_of(tmp_path)
+    place = find_place(file, "tuned", "box", tmp_path, environ={"XO_TEST_ADMIN": f"{KEY}\n"})
+    assert place.gateway.key == KEY
+    for wrong in (f"{KEY}\nmore", f"{KEY}\u20ac"):
+        with pytest.raises(PublishError, match="XO_TEST_ADMIN holds characters") as raised:
+            find_place(file, "tuned", "box", tmp_path, environ={"XO_TEST_ADMIN": wrong})
+        assert KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}\u20ac"])
+async def test_a_key_that_cannot_be_written_is_told_to_nobody(bench: Start, key: str) -> None:
+    async with bench() as one:
+        with pytest.raises(UnreachableError) as raised:
+            await asyncio.to_thread(ask, "GET", one.place.gateway.url, key=key)
+        assert KEY not in str(raised.value)
+        assert raised.value.__suppress_context__
+        assert not raised.value.sent
+
+
+def test_two_ways_to_write_an_address_are_one_server(tmp_path: Path) -> None:
+    place = find_place(policy_of(tmp_path), "tuned", "box", tmp_path, environ={"XO_TEST_ADMIN": KEY})
+    assert place.sharing == {"box", "twin"}
+
+
+@pytest.mark.parametrize("url", ["box", "ftp://box/v1", "http://127.0.0.1:99999/v1"])
+def test_a_model_server_that_is_no_address_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(PublishError, match="no address of a model server"):
+        find_place(policy_of(tmp_path), "tuned", "box", tmp_path, server_url=url, environ={"XO_TEST_ADMIN": KEY})
+
+
+def test_an_answer_that_comes_a_byte_at_a_time_is_not_waited_for() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def drips() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            try:
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+                while True:
+                    connection.sendall(b" ")
+                    time.sleep(0.02)
+            except OSError:
+                pass
+
+    threading.Thread(target=drips, daemon=True).start()
+    with listening, pytest.raises(UnreachableError, match="no whole answer within"):
+        ask("GET", f"http://127.0.0.1:{listening.getsockname()[1]}/", timeout_seconds=0.2)
+
+
+async def test_a_publisher_that_loses_does_not_unload_what_another_brought_live(bench: Start) -> None:
+    async with bench() as one:
+        winner: list[asyncio.Task[None]] = []
+        loop = asyncio.get_running_loop()
+
+        def another_is_quicker(line: str) -> None:
+            if "first answer" in line and not winner:
+                winner.append(asyncio.run_coroutine_threadsafe(one.served.publish(TWO), loop).result())  # type: ignore[arg-type]
+
+        with pytest.raises(PublishError, match="live already"):
+            await asyncio.to_thread(publish, TWO, one.place, share=0.5, say=another_is_quicker)
+        assert TWO in await one.loaded()
+        assert await one.served.answered_by() == TWO
+
+
+async def test_where_the_gateway_cannot_be_asked_nothing_is_unloaded(bench: Start) -> None:
+    async with bench() as one:
+        await one.served.load(TWO)
+        lost = one.at(gateway=GatewayAdmin("http://127.0.0.1:9", "key"))
+        await asyncio.to_thread(take_back, lost.place, TWO, one.said.append)
+        assert TWO in await one.loaded()
+        assert "stays loaded" in one.said[-1]
+
+
+async def test_what_any_backend_of_the_gateway_uses_stays(bench: Start) -> None:
+    async with bench() as one:
+        served = {"model": THREE, "generation": THREE, "in_flight": 0}
+        other: dict[str, object] = {"backend": "box again", "live": served, "canary": None, "previous": None,
+                 "draining": [], "policy": served}  # fmt: skip
+        assert in_use(one.place, [{"alias": "other", "backends": [other]}]) == {THREE: 0}
+
+
+async def test_another_publication_is_waited_for_and_a_rollback_goes_on(bench: Start) -> None:
+    async with bench() as one:
+        await one.run(publish, TWO)
+        with one_at_a_time(one.place, one.said.append):
+            with (
+                pytest.raises(PublishError, match="another publication"),
+                one_at_a_time(one.place, one.said.append, wait_seconds=0.0),
+            ):
+                pass
+            with one_at_a_time(one.place, one.said.append, wait_seconds=0.0, or_go_on=True):
+                assert "goes on beside it" in one.said[-1]
+
+
+async def renamed(one: Bench, model: str) -> None:
+    """The gateway wants a name that is no version's."""
+    await one.served.load(model)
+    assert (await one.served.publish(model)).status_code == 200
+    await one.served.unload(model)
+
+
+async def test_a_name_without_a_version_is_never_loaded_from_the_registry(bench: Start) -> None:
+    async with bench() as one:
+        await renamed(one, "handbook")
+        done = await one.run(sync)
+        assert done.loaded == ()
+        assert "names no version" in done.lacking[0]
+        await one.served.load(TWO)
+        await one.served.publish(TWO)
+        with pytest.raises(PublishError, match="names no version"):
+            await one.run(rollback)
+        assert "handbook" not in await one.loaded()
+
+
+async def test_what_was_changed_on_the_disk_is_not_loaded_again_either(bench: Start) -> None:
+    async with bench() as one:
+        await one.run(publish, TWO)
+        await one.served.unload(TWO)
+        config = one.place.registry.get(TWO).adapter / "adapter_config.json"
+        config.chmod(0o644)
+        config.write_text(json.dumps({**json.loads(config.read_text()), "lora_alpha": 999}))
+        assert "not as it was made" in (await one.run(sync)).lacking[0]
+
+
+async def test_a_failed_gate_stops_a_publication_until_it_is_overruled_and_that_is_noted(bench: Start) -> None:
+    async with bench() as one:
+        one.place.registry.note(TWO, "gated", verdict="fail")
+        with pytest.raises(PublishError, match="failed its gate"):
+            await one.run(publish, TWO)
+        assert await one.loaded() == {ONE}
+        done = await one.run(publish, TWO, share=0.5, although_failed=True)
+        assert "published all the same" in done.warnings[-1]
+        assert one.place.registry.state(TWO).history[-1].facts["although_failed"] is True
+        assert "promoted all the same" in (await one.run(promote)).warnings[-1]
+
+
+async def test_backends_that_get_no_requests_after_it_are_named(bench: Start) -> None:
+    async with bench(second="http://127.0.0.1:9/v1") as one:
+        done = await one.run(publish, TWO)
+        assert "cloud gets no requests of tuned now" in done.warnings[0]
+
+
+async def test_a_rollback_whose_answer_is_lost_is_looked_up_before_it_is_said_again(bench: Start) -> None:
+    async with bench() as one:
+        await one.run(publish, TWO)
+        root = one.place.gateway.url
+        key = one.place.gateway.key
+
+        async def loses_the_answer(connection: Connection) -> None:
+            path = connection.target
+            sent = json.loads(connection.body) if connection.body else None
+            method = "POST" if path.endswith("/rollback") else "GET"
+            said = await asyncio.to_thread(ask, method, root + path, sent, key=key)
+            if method == "GET":
+                await connection.json(said.body)
+            connection.writer.close()
+
+        async with scripted_peer(loses_the_answer) as peer:
+            lossy = one.at(gateway=GatewayAdmin(peer.url.removesuffix("/v1"), key))
+            back = await lossy.run(rollback)
+        assert (back.what, back.live) == (TWO, ONE)
+        assert await one.served.answered_by() == ONE
+
+
+async def test_of_an_adapter_that_the_alias_left_nothing_unused_stays(bench: Start) -> None:
+    async with bench() as one:
+        await one.run(publish, TWO)
+        made = one.place.registry.get(TWO).adapter
+        for _ in range(2):
+            one.place.registry.add("tickets", made, Lineage(origin="imported"))
+        await one.run(publish, "tickets@v0001")
+        done = await one.run(publish, "tickets@v0002")
+        assert done.unloaded == () or TWO in done.unloaded
+        assert TWO not in await one.loaded()
+
+
+def listing(root: str) -> object:
+    async def peer(connection: Connection) -> None:
+        await connection.json({"data": [{"id": "base", "root": root, "parent": None}]})
+
+    return peer
+
+
+@pytest.mark.parametrize(
+    ("served", "said"),
+    [
+        ({"hidden_size": 64}, None),
+        ({"hidden_size": 64, "quantization_config": {"bits": 4}}, None),
+        ({"hidden_size": 128}, "another model"),
+        (None, "is not known"),
+    ],
+)
+async def test_an_adapter_of_another_base_is_refused_before_it_is_loaded(
+    bench: Start, tmp_path: Path, served: dict[str, object] | None, said: str | None
+) -> None:
+    from trainer.publish.same_base import require_same_base
+
+    made_for, there = tmp_path / "made_for", tmp_path / "there"
+    for folder, config in ((made_for, {"hidden_size": 64}), (there, served)):
+        folder.mkdir()
+        if config is not None:
+            (folder / "config.json").write_text(json.dumps(config))
+    sha256 = hashlib.sha256((made_for / "config.json").read_bytes()).hexdigest()
+    async with bench() as one, scripted_peer(listing(str(there))) as peer:  # type: ignore[arg-type]
+        base = Base(path=str(made_for), config_sha256=sha256)
+        made = one.place.registry.get(TWO).adapter
+        version = one.place.registry.add("based", made, Lineage(origin="imported", base=base))
+        place = one.at(server=ModelServer(peer.url)).place
+        if said == "another model":
+            with pytest.raises(PublishError, match=said):
+                await asyncio.to_thread(require_same_base, place, version)
+            return
+        warnings = await asyncio.to_thread(require_same_base, place, version)
+        assert [said in line for line in warnings if said] == ([True] if said else [])
+        assert bool(warnings) == bool(said)

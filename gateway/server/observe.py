@@ -215,5 +215,6 @@ def observers(core: Core) -> list[asyncio.Task[None]]:
         if url is not None:
             tasks.append(asyncio.create_task(watch_load(core, name, url), name=f"load of {name}"))
         if settings.wire == "openai":
-            tasks.append(asyncio.create_task(watch_models(core, name), name=f"models of {name}"))
+            watching = watch_models(core, name, scraped=url is not None)
+            tasks.append(asyncio.create_task(watching, name=f"models of {name}"))
     return tasks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.economics.elsewhere import EverywhereElse, elsewhere
@@ -74,16 +74,18 @@ def test_each_backends_answers_are_priced_on_every_other_path_and_all_together_o
     assert alone["cmi"] == WINDOW * 2, "a second call keeps the copy up for a second window"
 
 
+@settings(deadline=None)
 @given(
     calls=st.lists(st.tuples(st.floats(0.0, 900.0), st.integers(0, 200)), max_size=12),
     more=st.tuples(st.floats(0.0, 900.0), st.integers(0, 200)),
 )
-def test_it_is_whole_windows_and_never_falls_when_there_is_more_to_answer(
+def test_it_is_whole_windows_and_one_more_answer_moves_it_by_few(
     calls: list[tuple[float, int]], more: tuple[float, int]
 ) -> None:
     before, after = cost_of(calls, 2500.0), cost_of([*calls, more], 2500.0)
-    assert before % WINDOW == 0
-    assert before <= after <= before + 3 * WINDOW
+    assert before % WINDOW == after % WINDOW == 0
+    # One more can also make it less: the copy that it keeps up answers what would have opened another copy's windows.
+    assert abs(after - before) <= 3 * WINDOW
 
 
 def test_provisioned_units_that_were_never_granted_have_no_price() -> None:

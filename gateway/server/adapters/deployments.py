@@ -172,10 +172,11 @@ class Deployments:
 
     # -- what the backends have ------------------------------------------------------------------------------------
 
-    def watches(self, backend: str) -> bool:
-        """Whether it serves an adapter, so that its list matters."""
+    def watches(self, backend: str, *, scraped: bool) -> bool:
+        """Whether its list matters: it serves an adapter. A backend whose metrics nobody reads (not `scraped`) is left
+        alone until an adapter was published to it, or lost by it."""
         return any(
-            slot.deployment.live.generation is not None or slot.deployment.changed_at
+            (scraped and slot.deployment.live.generation is not None) or slot.deployment.changed_at or slot.missing
             for slot in self.slots.values()
             if slot.backend == backend
         )

@@ -64,13 +64,13 @@ async def ask_models(settings: BackendSettings) -> frozenset[str] | None:
         return await models_of(session, settings)
 
 
-async def watch_models(core: Core, backend: str) -> None:
-    """Reads one backend's list for ever."""
+async def watch_models(core: Core, backend: str, *, scraped: bool) -> None:
+    """Reads one backend's list for ever. `scraped`: its metrics are read as well."""
     seconds = SCRAPES_BETWEEN * core.policy.routing.scrape_seconds
     async with aiohttp.ClientSession(trust_env=False) as session:
         while True:
             try:
-                if core.deployments.watches(backend):
+                if core.deployments.watches(backend, scraped=scraped):
                     asked_at = core.clock()
                     models = await models_of(session, core.settings[backend])
                     core.deployments.listed(backend, models, asked_at)

@@ -22,6 +22,9 @@ Event = dict[str, Any]
 
 LIMITS_SECONDS = {"import": 120.0, "config": 60.0, "tiny model": 240.0, "kernel": 180.0, "servable": 300.0}
 
+TOO_SLOW = "took longer than"
+"""In the line of a wall that is no wall: the machine was too busy to tell."""
+
 
 class Ended:
     """How a probe ended. `doing`: the rung and step it was in when it did not end by itself; `tail`: its last words."""
@@ -35,7 +38,7 @@ class Ended:
         if self.timed_out:
             rung, step = self.doing or ("?", "?")
             limit = LIMITS_SECONDS.get(rung, 0.0)
-            return [{"type": "TimedOut", "text": f"{step} took longer than {limit:.0f} s", "frames": []}]
+            return [{"type": "TimedOut", "text": f"{step} {TOO_SLOW} {limit:.0f} s", "frames": []}]
         if self.status == 0:
             return None
         if self.status < 0:

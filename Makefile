@@ -41,14 +41,16 @@ peers:
 	@scripts/prometheus.sh
 	@scripts/chromium.sh
 
-# Two runs: everything that needs no model server in parallel, then what shares the one vLLM server.
+# Three runs: what needs no model server (it waits more than it computes, so more processes than cores), while vLLM's
+# environment is made; what needs that environment; and what shares the one running server, which wants the cores.
 test: lint peers
 	@mkdir -p $(CROSSOVER_HOME)
 	@echo "meanwhile the vLLM environment, model and adapter are made: $(CROSSOVER_HOME)/prepare.log"
 	@$(BIN)/crossover sandbox vllm --prepare-only > $(CROSSOVER_HOME)/prepare.log 2>&1 & \
-	  $(BIN)/pytest -n 2 --dist loadgroup -m "not vllm"; tests=$$?; \
+	  $(BIN)/pytest -n 3 --dist loadgroup -m "not vllm"; tests=$$?; \
 	  wait $$! || { tail -20 $(CROSSOVER_HOME)/prepare.log; exit 1; }; exit $$tests
-	$(BIN)/pytest -m vllm
+	$(BIN)/pytest -n 2 --dist loadfile -m "vllm and not alone"
+	$(BIN)/pytest -m "vllm and alone"
 
 bench: setup
 	$(BIN)/python -m benchmarks.overhead

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tests.gateway_process import GatewayProcess
-from tests.vllm_fixture import keep_vllm_tests_together, vllm_prepared, vllm_server
+from tests.vllm_fixture import mark_vllm_tests, vllm_prepared, vllm_server
 
 __all__ = ["vllm_prepared", "vllm_server"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    keep_vllm_tests_together(items)
+    mark_vllm_tests(items)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The real local box for tests marked `vllm`: one server for the whole run, prepared on first use.
 
-conftest.py imports `vllm_server`, and calls `keep_vllm_tests_together` from `pytest_collection_modifyitems`, so that
-pytest-xdist with `--dist loadgroup` gives every such test to one worker, and only one server is ever started.
+conftest.py imports `vllm_server`, and calls `mark_vllm_tests` from `pytest_collection_modifyitems`, so that
+`make test` can run in one process what shares the server.
 """
 
 import asyncio
@@ -77,10 +77,10 @@ def vllm_server(vllm_prepared: Prepared, tmp_path_factory: pytest.TempPathFactor
         server.stop()
 
 
-def keep_vllm_tests_together(items: list[pytest.Item]) -> None:
-    """Give every test marked `vllm` one xdist group, and the time to prepare a server that the first one needs."""
+def mark_vllm_tests(items: list[pytest.Item]) -> None:
+    """Who uses the one server runs in one process and beside nothing else; who may have to prepare it has the time."""
     for item in items:
-        if item.get_closest_marker("vllm"):
-            item.add_marker(pytest.mark.xdist_group("vllm"))
-            if not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(900))
+        if "vllm_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.alone)
+        if item.get_closest_marker("vllm") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))

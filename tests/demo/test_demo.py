@@ -189,6 +189,7 @@ def test_a_demo_that_is_killed_leaves_nothing_behind(demo: Any, tmp_path: Path) 
 
 
 @pytest.mark.vllm
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_with_a_real_vllm(demo: Any) -> None:
     running = demo("--home", str(HOME), "--box", "vllm", "--once", "--json", "--seconds", "15", "--rate", "2")

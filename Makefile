@@ -47,7 +47,7 @@ test: lint peers
 	@mkdir -p $(CROSSOVER_HOME)
 	@echo "meanwhile the vLLM environment, model and adapter are made: $(CROSSOVER_HOME)/prepare.log"
 	@$(BIN)/crossover sandbox vllm --prepare-only > $(CROSSOVER_HOME)/prepare.log 2>&1 & \
-	  $(BIN)/pytest -n 3 --dist loadgroup -m "not vllm"; tests=$$?; \
+	  $(BIN)/pytest -n 4 --dist loadgroup -m "not vllm"; tests=$$?; \
 	  wait $$! || { tail -20 $(CROSSOVER_HOME)/prepare.log; exit 1; }; exit $$tests
 	$(BIN)/pytest -n 2 --dist loadfile -m "vllm and not alone"
 	$(BIN)/pytest -m "vllm and alone"

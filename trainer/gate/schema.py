@@ -73,6 +73,8 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     backend: str | None = None
     adapter: str | None = None
     """Gateway headers, where a gateway answered."""
+    decision: str | None = None
+    """The gateway's id of the request (`x-crossover-decision`): its ledger knows the cost by it."""
     usd: float | None = None
     """Cost by the gateway's own meters; None: unknown."""
     error: str | None = None

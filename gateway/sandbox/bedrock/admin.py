@@ -1,4 +1,4 @@
-"""The `/_sandbox` endpoints: the bill, the state, the clock, faults. They are no part of Bedrock's wire."""
+"""The `/_sandbox` endpoints: the bill, the state, the clock, faults. They are no part of AWS's wire."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from gateway.sandbox.bedrock.faults import Fault
 from gateway.sandbox.bedrock.state import Sandbox
+from gateway.sandbox.s3vectors.faults import VectorsFault
+from gateway.sandbox.s3vectors.service import OPERATIONS
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -66,6 +68,23 @@ def _clear_faults(sandbox: Sandbox, _: dict[str, Any], __: str) -> dict[str, Any
     return {"faults": []}
 
 
+def _vectors(sandbox: Sandbox, _: dict[str, Any], __: str) -> dict[str, Any]:
+    return sandbox.s3vectors.report()
+
+
+def _add_vectors_fault(sandbox: Sandbox, data: dict[str, Any], _: str) -> dict[str, Any]:
+    fault = VectorsFault.model_validate(data)
+    if fault.operation is not None and fault.operation not in OPERATIONS:
+        raise ValueError(f"operation {fault.operation!r} is unknown. Known: {', '.join(sorted(OPERATIONS))}")
+    sandbox.s3vectors.faults.add(fault)
+    return {"faults": sandbox.s3vectors.faults.listed()}
+
+
+def _clear_vectors_faults(sandbox: Sandbox, _: dict[str, Any], __: str) -> dict[str, Any]:
+    sandbox.s3vectors.faults.clear()
+    return {"faults": []}
+
+
 _HANDLERS: dict[tuple[str, str], Callable[[Sandbox, dict[str, Any], str], dict[str, Any]]] = {
     ("GET", "/bill"): _bill,
     ("GET", "/state"): _state,
@@ -73,4 +92,7 @@ _HANDLERS: dict[tuple[str, str], Callable[[Sandbox, dict[str, Any], str], dict[s
     ("POST", "/reset"): _reset,
     ("POST", "/faults"): _add_fault,
     ("DELETE", "/faults"): _clear_faults,
+    ("GET", "/s3vectors"): _vectors,
+    ("POST", "/s3vectors/faults"): _add_vectors_fault,
+    ("DELETE", "/s3vectors/faults"): _clear_vectors_faults,
 }

@@ -1,4 +1,4 @@
-"""The ASGI application: Bedrock's four runtime operations and the sandbox's own endpoints."""
+"""The ASGI application: Bedrock's four runtime operations, S3 Vectors, and the sandbox's own endpoints."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import logging
 
 from gateway.sandbox.bedrock import admin, cloudwatch
 from gateway.sandbox.bedrock.auth import authenticate
+from gateway.sandbox.bedrock.embeddings import embed
 from gateway.sandbox.bedrock.errors import BedrockError, Dropped, invalid
 from gateway.sandbox.bedrock.exchange import Exchange, Receive, Scope, Send
 from gateway.sandbox.bedrock.operations import infer
 from gateway.sandbox.bedrock.router import resolve, route
-from gateway.sandbox.bedrock.settings import SandboxSettings
+from gateway.sandbox.bedrock.s3vectors import respond
+from gateway.sandbox.bedrock.settings import EmbeddingSettings, SandboxSettings
 from gateway.sandbox.bedrock.state import Sandbox
+from gateway.sandbox.s3vectors.service import operation_of
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,10 @@ class BedrockSandbox:
             await _json(exchange, status, content, {"content-type": cloudwatch.CONTENT_TYPE})
             return
         settings = self.sandbox.settings
+        operation = operation_of(method, raw_path)
+        if operation is not None:
+            await respond(self.sandbox.s3vectors, settings, operation, scope, headers, body, exchange)
+            return
         model = None
         try:
             called = route(method, raw_path)
@@ -71,7 +78,10 @@ class BedrockSandbox:
             if len(body) > MAX_BODY_BYTES:
                 raise invalid(f"The body has {len(body)} bytes; the limit is {MAX_BODY_BYTES}.")
             model = resolve(called.model_id, settings)
-            await infer(self.sandbox, called, model, body, exchange)
+            if isinstance(model, EmbeddingSettings):
+                await embed(self.sandbox, called, model, body, exchange)
+            else:
+                await infer(self.sandbox, called, model, body, exchange)
         except BedrockError as error:
             if model is None:
                 self.sandbox.refused[error.name] += 1

@@ -1,4 +1,4 @@
-"""Who signs a request: SigV4 for service `bedrock`, or a bearer key.
+"""Who signs a request: SigV4 for service `bedrock` or `s3vectors`, or a bearer key, which is for Bedrock alone.
 
 Without configured credentials only the form is checked; with them the signature is computed and compared.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -24,7 +25,13 @@ _SKEW = timedelta(minutes=5)
 
 
 def authenticate(
-    method: str, raw_path: bytes, query: bytes, headers: dict[str, str], body: bytes, settings: SandboxSettings
+    method: str,
+    raw_path: bytes,
+    query: bytes,
+    headers: dict[str, str],
+    body: bytes,
+    settings: SandboxSettings,
+    service: Literal["bedrock", "s3vectors"] = "bedrock",
 ) -> None:
     """BedrockError (403) when the request is not signed, or not by the configured credentials."""
     given = headers.get("authorization", "")
@@ -32,6 +39,10 @@ def authenticate(
         raise BedrockError("MissingAuthenticationTokenException", "Missing Authentication Token")
     credentials = settings.credentials
     if given.startswith("Bearer "):
+        if service != "bedrock":
+            raise BedrockError(
+                "AccessDeniedException", f"A Bedrock API key is not valid for {service}: sign the request."
+            )
         key = given.removeprefix("Bearer ").strip()
         wanted = credentials.bearer_key if credentials else None
         if not key or (wanted and not hmac.compare_digest(key.encode(), wanted.get_secret_value().encode())):
@@ -44,10 +55,10 @@ def authenticate(
             "IncompleteSignatureException",
             "Authorization needs Credential, SignedHeaders and Signature, and an X-Amz-Date header beside it.",
         )
-    if match["service"] != "bedrock" or match["region"] != settings.region:
+    if match["service"] != service or match["region"] != settings.region:
         raise BedrockError(
             "InvalidSignatureException",
-            f"Credential should be scoped to {settings.region}/bedrock, not {match['region']}/{match['service']}.",
+            f"Credential should be scoped to {settings.region}/{service}, not {match['region']}/{match['service']}.",
         )
     if credentials is None:
         return
@@ -65,7 +76,7 @@ def authenticate(
     secret = credentials.secret_access_key.get_secret_value()
     signer = SigV4Auth(
         BotocoreCredentials(credentials.access_key_id, secret, token.get_secret_value() if token else None),
-        "bedrock",
+        service,
         settings.region,
     )
     to_sign = signer.string_to_sign(request, signer.canonical_request(request))

@@ -11,7 +11,13 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from gateway.sandbox.bedrock.clock import NS, to_ns
-from gateway.sandbox.bedrock.settings import FoundationSettings, ImportedSettings, ProvisionedSettings
+from gateway.sandbox.bedrock.settings import (
+    EmbeddingSettings,
+    FoundationSettings,
+    ImportedSettings,
+    ModelSettings,
+    ProvisionedSettings,
+)
 
 NANO = 1_000_000_000
 Outcome = Literal["completed", "cancelled", "broken"]
@@ -127,7 +133,7 @@ class WindowMeter:
 class ModelBill:
     """What one model has cost so far."""
 
-    settings: ImportedSettings | FoundationSettings | ProvisionedSettings
+    settings: ModelSettings
     time_scale: float
     completed: Tokens = field(default_factory=Tokens)
     cancelled: Tokens = field(default_factory=Tokens)
@@ -164,6 +170,8 @@ class ModelBill:
                 Fraction(self.settings.input_usd_per_1m),
                 Fraction(self.settings.output_usd_per_1m),
             )
+        elif isinstance(self.settings, EmbeddingSettings):
+            nanousd = per_token_nanousd(input_tokens, 0, Fraction(self.settings.input_usd_per_1m), Fraction(0))
         call = Call(request_id, operation, outcome, input_tokens, output_tokens, nanousd, arrived_ns / NS, copy)
         self.calls.append(call)
         tokens: Tokens = getattr(self, outcome)

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.sandbox.bedrock.errors import BedrockError, invalid
 from gateway.sandbox.bedrock.fields import integer, number, stop_list, text_of
 from gateway.sandbox.bedrock.prompts import messages_of
-from gateway.sandbox.bedrock.settings import BodyShape, ImportedSettings, ModelSettings
+from gateway.sandbox.bedrock.settings import BodyShape, GeneratingSettings, ImportedSettings
 from gateway.sandbox.bedrock.shapes import ChatShape, CompletionShape, MetaShape, Shape
 from gateway.sandbox.bedrock.text import Message, TextRequest
 
@@ -27,7 +27,7 @@ class Parsed:
     shape: Shape
 
 
-def parse_invoke(body: dict[str, Any], model: ModelSettings, account: str) -> Parsed:
+def parse_invoke(body: dict[str, Any], model: GeneratingSettings, account: str) -> Parsed:
     """An InvokeModel body. BedrockError (ValidationException) names the field that is wrong."""
     if not isinstance(model, ImportedSettings):
         return _meta(body, model, strict=True)
@@ -54,7 +54,7 @@ def _no_shape(model: ImportedSettings) -> BedrockError:
     )
 
 
-def _meta(body: dict[str, Any], model: ModelSettings, *, strict: bool) -> Parsed:
+def _meta(body: dict[str, Any], model: GeneratingSettings, *, strict: bool) -> Parsed:
     if strict:
         known = {"prompt", "max_gen_len", "temperature", "top_p"}
         for key in body:

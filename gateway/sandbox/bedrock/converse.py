@@ -9,12 +9,12 @@ from gateway.sandbox.bedrock.bodies import Parsed
 from gateway.sandbox.bedrock.errors import invalid
 from gateway.sandbox.bedrock.eventstream import padding
 from gateway.sandbox.bedrock.fields import integer, number, stop_list
-from gateway.sandbox.bedrock.settings import ModelSettings
+from gateway.sandbox.bedrock.settings import GeneratingSettings
 from gateway.sandbox.bedrock.shapes import Event, Metrics, Shape, Usage
 from gateway.sandbox.bedrock.text import Finish, Message, Piece, TextRequest
 
 
-def parse_converse(body: dict[str, Any], model: ModelSettings) -> Parsed:
+def parse_converse(body: dict[str, Any], model: GeneratingSettings) -> Parsed:
     """A Converse body. BedrockError (ValidationException) names the field that is wrong."""
     if not model.instruct_supported:
         raise invalid(

@@ -19,14 +19,14 @@ from gateway.sandbox.bedrock.exchange import Exchange
 from gateway.sandbox.bedrock.faults import Fault
 from gateway.sandbox.bedrock.fleet import Admission, ModelRuntime
 from gateway.sandbox.bedrock.router import Route
-from gateway.sandbox.bedrock.settings import ModelSettings
+from gateway.sandbox.bedrock.settings import GeneratingSettings
 from gateway.sandbox.bedrock.shapes import Event, Metrics, Usage
 from gateway.sandbox.bedrock.state import Sandbox
 from gateway.sandbox.bedrock.text import Finish, Piece, TextStream
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 SOURCE_HEADER = "x-sandbox-text-source"
-_GARBAGE = b"<<< neither JSON nor an event stream: fault injected by the sandbox >>>"
+GARBAGE = b"<<< neither JSON nor an event stream: fault injected by the sandbox >>>"
 
 
 @dataclass(slots=True)
@@ -46,19 +46,19 @@ class Progress:
         return Metrics(usage, round((now - self.started) * 1000), round((first - self.started) * 1000))
 
 
-async def infer(sandbox: Sandbox, route: Route, model: ModelSettings, body: bytes, exchange: Exchange) -> None:
+async def infer(sandbox: Sandbox, route: Route, model: GeneratingSettings, body: bytes, exchange: Exchange) -> None:
     """Answer one of the four operations. BedrockError before the first byte; afterwards the stream tells it."""
     runtime = sandbox.runtime(model)
     fault = sandbox.faults.take(model.key, streamed=route.streamed)
     try:
         if fault is not None:
-            await _early(fault)
+            await early(fault)
         runtime.gate.check(runtime.in_flight)
         parsed = _parse(route, model, body, sandbox.settings.account)
         runtime.in_flight += 1
         try:
             async with runtime.admitted() as admission:
-                await _Call(sandbox, route, runtime, parsed, admission, fault, exchange).run()
+                await _Call(sandbox, route, runtime, model, parsed, admission, fault, exchange).run()
         finally:
             runtime.in_flight -= 1
     except BedrockError as error:
@@ -70,7 +70,7 @@ async def infer(sandbox: Sandbox, route: Route, model: ModelSettings, body: byte
         raise
 
 
-def _parse(route: Route, model: ModelSettings, body: bytes, account: str) -> Parsed:
+def _parse(route: Route, model: GeneratingSettings, body: bytes, account: str) -> Parsed:
     try:
         decoded: Any = json.loads(body)
     except ValueError:
@@ -80,7 +80,7 @@ def _parse(route: Route, model: ModelSettings, body: bytes, account: str) -> Par
     return parse_converse(decoded, model) if route.converse else parse_invoke(decoded, model, account)
 
 
-async def _early(fault: Fault) -> None:
+async def early(fault: Fault) -> None:
     """Faults that act before anything else."""
     refusal = fault.refusal()
     if refusal is not None:
@@ -100,6 +100,7 @@ class _Call:
         sandbox: Sandbox,
         route: Route,
         runtime: ModelRuntime,
+        model: GeneratingSettings,
         parsed: Parsed,
         admission: Admission,
         fault: Fault | None,
@@ -108,7 +109,7 @@ class _Call:
         self._sandbox = sandbox
         self._route = route
         self._runtime = runtime
-        self._model = runtime.settings
+        self._model = model
         self._parsed = parsed
         self._admission = admission
         self._fault = fault
@@ -131,7 +132,7 @@ class _Call:
         if self._fault is not None and self._fault.kind == "garbage":
             self._book("broken")
             await self._exchange.start(200, EVENT_STREAM if self._route.streamed else "application/json")
-            await self._exchange.end(_GARBAGE)
+            await self._exchange.end(GARBAGE)
             return
         try:
             finish, pieces = await self._generate(text)

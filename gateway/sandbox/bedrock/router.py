@@ -12,7 +12,13 @@ from typing import Literal
 from urllib.parse import unquote
 
 from gateway.sandbox.bedrock.errors import BedrockError, invalid
-from gateway.sandbox.bedrock.settings import FoundationSettings, ModelSettings, ProvisionedSettings, SandboxSettings
+from gateway.sandbox.bedrock.settings import (
+    EmbeddingSettings,
+    FoundationSettings,
+    ModelSettings,
+    ProvisionedSettings,
+    SandboxSettings,
+)
 
 OperationName = Literal["InvokeModel", "InvokeModelWithResponseStream", "Converse", "ConverseStream"]
 
@@ -51,8 +57,9 @@ def route(method: str, raw_path: bytes) -> Route:
 def names(model: ModelSettings, settings: SandboxSettings) -> Iterable[str]:
     """Every id and ARN that reaches the model."""
     yield model.key
-    if isinstance(model, FoundationSettings):
+    if isinstance(model, FoundationSettings | EmbeddingSettings):
         yield f"arn:aws:bedrock:{settings.region}::foundation-model/{model.id}"
+    if isinstance(model, FoundationSettings):
         for prefix in model.profile_prefixes:
             yield f"{prefix}.{model.id}"
             yield f"arn:aws:bedrock:{settings.region}:{settings.account}:inference-profile/{prefix}.{model.id}"

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from gateway.sandbox.bedrock.faults import Fault
+from gateway.sandbox.s3vectors.settings import VectorsSettings
 
 BodyShape = Literal["openai_chat", "openai_completion", "meta"]
 StreamUsage = Literal["openai", "metrics", "none"]
@@ -106,6 +107,24 @@ class FoundationSettings(Paced):
         return self.id
 
 
+class EmbeddingSettings(Settings):
+    """Titan Text Embeddings v2: a text in, a vector out, per input token. The vector is SIMULATED: see `embeddings`."""
+
+    kind: Literal["embedding"] = "embedding"
+    id: str = Field("amazon.titan-embed-text-v2:0", min_length=1)
+    input_usd_per_1m: Usd
+    latency_seconds: NotNegative = 0.02
+    """How long an answer takes, real seconds whatever the time scale."""
+    max_input_tokens: int = Field(8_192, gt=0)
+    max_input_characters: int = Field(50_000, gt=0)
+    throttle: Throttle = Throttle()
+    usage_headers: bool = True
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+
 class ProvisionedSettings(Paced):
     """Provisioned Throughput: paid by the hour from creation to deletion, called or not."""
 
@@ -122,7 +141,11 @@ class ProvisionedSettings(Paced):
         return self.arn
 
 
-ModelSettings = Annotated[ImportedSettings | FoundationSettings | ProvisionedSettings, Field(discriminator="kind")]
+GeneratingSettings = ImportedSettings | FoundationSettings | ProvisionedSettings
+"""Models that write text."""
+ModelSettings = Annotated[
+    ImportedSettings | FoundationSettings | ProvisionedSettings | EmbeddingSettings, Field(discriminator="kind")
+]
 
 
 class TextSettings(Settings):
@@ -172,6 +195,8 @@ class SandboxSettings(Settings):
     models: tuple[ModelSettings, ...] = Field(min_length=1)
     text: TextSettings = TextSettings()
     credentials: Credentials | None = None
+    s3vectors: VectorsSettings = VectorsSettings()
+    """The vector store on the same port; its own faults and limits."""
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     """Of the fault probabilities; the padding's lengths are random."""
@@ -202,5 +227,5 @@ class SandboxSettings(Settings):
 
     @classmethod
     def default(cls) -> SandboxSettings:
-        """The shipped `default.yaml`: an imported, a base and a provisioned model with dated list prices."""
+        """The shipped `default.yaml`: one model of each kind, with dated list prices."""
         return cls.load(Path(__file__).with_name("default.yaml"))

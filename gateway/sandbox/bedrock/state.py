@@ -1,4 +1,4 @@
-"""The whole sandbox in memory: models, clock, faults, text source, counters."""
+"""The whole sandbox in memory: models, vectors, clock, faults, text source, counters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gateway.sandbox.bedrock.faults import Faults
 from gateway.sandbox.bedrock.fleet import ModelRuntime
 from gateway.sandbox.bedrock.settings import ModelSettings, SandboxSettings
 from gateway.sandbox.bedrock.upstream import text_source
+from gateway.sandbox.s3vectors.service import VectorsService
 
 
 class Sandbox:
@@ -22,13 +23,19 @@ class Sandbox:
         self.reset()
 
     def reset(self) -> None:
-        """Back to the first second: cold models, an empty bill, the settings' own faults, counters at 0."""
+        """Back to the first second: cold models, an empty bill, no vectors, the settings' own faults, counters at 0."""
         self.clock = Clock(self.settings.time_scale)
         self.faults = Faults(self.settings.faults, self.settings.seed)
         self.models = {model.key: ModelRuntime(model, self.clock) for model in self.settings.models}
         self.text_sources: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         """Errors answered before a model was found, by name."""
+        settings = self.settings
+        self.s3vectors = VectorsService(settings.s3vectors, settings.region, settings.account, self.now, settings.seed)
+
+    def now(self) -> float:
+        """Simulated unix seconds."""
+        return self.clock.epoch_unix_seconds + self.clock.now_ns() / NS
 
     def runtime(self, model: ModelSettings) -> ModelRuntime:
         return self.models[model.key]
@@ -66,4 +73,5 @@ class Sandbox:
             "refused": dict(self.refused),
             "faults": self.faults.listed(),
             "models": {key: runtime.report() for key, runtime in self.models.items()},
+            "s3vectors": self.s3vectors.report(),
         }

@@ -102,6 +102,11 @@ _PIECES = re.compile(r"\s*(?:\w+|[^\w\s])")
 _MESSAGE_OVERHEAD_TOKENS = 4
 
 
+def count_tokens(text: str) -> int:
+    """Tokens as the sandbox counts them: words and punctuation marks."""
+    return len(_PIECES.findall(text))
+
+
 def _chain(text: str) -> dict[str, list[tuple[str, float]]]:
     """Successors of every word with their probabilities, likeliest first."""
     words = text.split()
@@ -142,8 +147,8 @@ class Generator:
     def count(self, request: TextRequest) -> int:
         """Input tokens as the generator counts them: words and punctuation marks."""
         if request.messages:
-            return sum(_MESSAGE_OVERHEAD_TOKENS + len(_PIECES.findall(m.content)) for m in request.messages)
-        return max(1, len(_PIECES.findall(request.prompt)))
+            return sum(_MESSAGE_OVERHEAD_TOKENS + count_tokens(m.content) for m in request.messages)
+        return max(1, count_tokens(request.prompt))
 
     async def _parts(self, request: TextRequest) -> AsyncGenerator[Piece | Finish, None]:
         words, ended = self._words(request)

@@ -18,9 +18,9 @@ from gateway.sandbox.bedrock.settings import ImportedSettings, SandboxSettings
 from tests.sandbox.bedrock.conftest import settings
 
 
-def test_the_shipped_default_has_the_three_kinds_and_the_list_prices() -> None:
+def test_the_shipped_default_has_every_kind_and_the_list_prices() -> None:
     default = SandboxSettings.default()
-    assert [model.kind for model in default.models] == ["imported", "foundation", "provisioned"]
+    assert [model.kind for model in default.models] == ["imported", "foundation", "provisioned", "embedding"]
     imported = default.models[0]
     assert isinstance(imported, ImportedSettings)
     assert WindowMeter.of(imported, default.time_scale).window_nanousd == 571_800_000

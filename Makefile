@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | bench | dashboards | screenshots | lock        what each does: README.md
+# make setup | demo | experiment | test | lint | bench | dashboards | screenshots | lock        what each does: README.md
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 VENV := .venv
@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export CROSSOVER_HOME ?= $(CURDIR)/.crossover
 
-.PHONY: help setup demo test lint peers bench dashboards screenshots lock chart clean
+.PHONY: help setup demo experiment test lint peers bench dashboards screenshots lock chart clean
 
 help:
 	@echo "make setup   the gateway and the development tools into .venv (under a minute)"
 	@echo "make demo    the whole product on this machine: vLLM on the CPU, a Bedrock stand-in, the gateway, traffic"
+	@echo "make experiment   does the tuning earn its place? control, training, gate, publication, on this machine"
 	@echo "make test    linters, types and all tests, with a real vLLM server"
 	@echo "make lint    ruff and mypy alone"
 	@echo "make bench   the benchmarks: the gateway's overhead, a decision's cost, HTTP clients"
@@ -30,6 +31,10 @@ $(STAMP): requirements/dev.txt pyproject.toml
 
 demo: setup
 	$(BIN)/crossover demo $(ARGS)
+
+# The whole experiment on the embedded default. KEEP=folder keeps its report; ARGS: crossover adapter experiment --help.
+experiment: setup
+	$(BIN)/crossover adapter experiment $(if $(KEEP),--keep $(KEEP)) $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -52,7 +52,14 @@ class AdapterSeries:
             "Which generation serves a model; empty: weights without a generation of their own.", _LABELS,
             registry=registry,
         )  # fmt: skip
+        self._gate = Gauge(
+            "crossover_adapter_gate",
+            "What the quality gate said of a generation, as its publisher told it: pass, fail, undecided, or none: it "
+            "was published without one.",
+            [*_LABELS, "verdict"], registry=registry,
+        )  # fmt: skip
         self._known: set[Key] = set()
+        self._verdicts: dict[Key, str] = {}
 
     def serves(self, backend: str, model: str, shares: Mapping[str, float]) -> None:
         """What each generation gets from now on. `info` is of those with a share; new ones begin at 0."""
@@ -65,6 +72,18 @@ class AdapterSeries:
             else:
                 self._info.remove(*key)
 
+    def judged(self, backend: str, model: str, verdicts: Mapping[str, str]) -> None:
+        """By generation, of those that were told."""
+        for generation, verdict in verdicts.items():
+            key = (backend, model, generation)
+            self._forget_verdict(key)
+            self._verdicts[key] = verdict
+            self._gate.labels(*key, verdict).set(1)
+
+    def _forget_verdict(self, key: Key) -> None:
+        if (verdict := self._verdicts.pop(key, None)) is not None:
+            self._gate.remove(*key, verdict)
+
     def without_generation(self, backend: str, model: str) -> None:
         """The backend serves the model with weights that have no generation, for good."""
         self._info.labels(backend, model, "").set(1)
@@ -73,6 +92,7 @@ class AdapterSeries:
         """It is neither live, previous nor a canary, and nothing of it is under way."""
         key = (backend, model, generation)
         self._info.remove(*key)
+        self._forget_verdict(key)
         if key not in self._known:
             return
         self._known.discard(key)

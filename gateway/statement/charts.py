@@ -31,20 +31,20 @@ def charts(one: Statement, section: str) -> Iterator[str]:
     """Those that belong into a section of the page."""
     tones = {path.name: svg.tone(number) for number, path in enumerate(one.paths)}
     if section == "spend" and len(one.steps) > 1 and one.nanousd > 0:
-        yield _figure("Cost over time, by path", _said_spend(one), lambda size: _spend(one, tones, size))
+        yield figure("Cost over time, by path", _said_spend(one), lambda size: _spend(one, tones, size))
     if section == "crossover":
         for box in dict.fromkeys(crossing.box for crossing in one.crossings):
             yield from _crossing_charts(one, [c for c in one.crossings if c.box == box], tones)
     if section == "savings" and one.savings is not None and one.savings.against:
-        yield _figure(
+        yield figure(
             "What all traffic would have cost on one path alone",
             "; ".join(f"{s.priced_as}: {dollars(usd(s.elsewhere_nanousd))}" for s in one.savings.against),
             lambda size: _saved(one, tones, size),
         )
 
 
-def _figure(title: str, said: str, draw: Draw) -> str:
-    """`said`: the chart in words, for those who cannot see it."""
+def figure(title: str, said: str, draw: Draw) -> str:
+    """A chart drawn for a wide page and for a phone. `said`: the chart in words, for those who cannot see it."""
     drawn = []
     for name, size in svg.SIZES.items():
         lines, height = draw(size)
@@ -66,7 +66,7 @@ def _said_spend(one: Statement) -> str:
 
 def _spend(one: Statement, tones: dict[str, str], size: float) -> tuple[list[str], float]:
     names = [path.name for path in one.paths if path.nanousd]
-    out, y = _legend([(name, tones[name]) for name in names], size)
+    out, y = legend([(name, tones[name]) for name in names], size)
     axes = Rect(3.6 * size, y + 0.8 * size, svg.WIDTH - size, y + 0.8 * size + HEIGHT)
     top = round_up(max(usd(sum(step.nanousd.values())) for step in one.steps))
     count, seconds = len(one.steps), one.covers.step_seconds
@@ -106,7 +106,7 @@ def _spaced(panel: Panel, labels: Sequence[tuple[float, str]]) -> list[tuple[flo
     return list(labels)[:: math.ceil(len(labels) / fit)]
 
 
-def _legend(entries: Sequence[tuple[str, str]], size: float) -> tuple[list[str], float]:
+def legend(entries: Sequence[tuple[str, str]], size: float) -> tuple[list[str], float]:
     """Names with their colours, on as many lines as they need; and the y below them."""
     out = []
     x, y = size, 1.1 * size
@@ -134,7 +134,7 @@ def _crossing_charts(one: Statement, found: Sequence[Crossing], tones: dict[str,
     said = "; ".join(
         f"{c.against} at {per_1m(c.price_usd_per_1m)}, crossover {percent(float(c.crossover or 0))}" for c in priced
     )
-    yield _figure(
+    yield figure(
         f"{at.box}: US$ per 1M output tokens by its utilization, and where this period was",
         f"{at.box} was at {percent(at.utilization)} and {per_1m(at.box_usd_per_1m)}; {said}",
         lambda size: _curves(priced, tones, size),
@@ -143,7 +143,7 @@ def _crossing_charts(one: Statement, found: Sequence[Crossing], tones: dict[str,
     if len(hours) > 1:
         reached = [c for c in priced if c.reachable]
         lines = ", ".join(f"crossover with {c.against} {percent(float(c.crossover or 0))}" for c in reached)
-        yield _figure(
+        yield figure(
             f"{at.box}: utilization by hour",
             f"Between {percent(min(hours.values()))} and {percent(max(hours.values()))}; {lines}",
             lambda size: _hours(hours, reached, tones, at.box, size),
@@ -205,8 +205,8 @@ def _hours(
     highest = 3 * max(hours.values())
     drawn = [c for c in reached if float(c.crossover or 0) <= highest]
     lines = [(_crossing_words(c, drawn), c) for c in reached]
-    legend = [(words, tones.get(c.against, "dim")) for words, c in lines]
-    out, y = _legend([(f"{box}, each hour", tones.get(box, "dim")), *legend], size)
+    named = [(words, tones.get(c.against, "dim")) for words, c in lines]
+    out, y = legend([(f"{box}, each hour", tones.get(box, "dim")), *named], size)
     axes = Rect(3.6 * size, y + 0.8 * size, svg.WIDTH - size, y + 0.8 * size + 0.8 * HEIGHT)
     top = round_up(max([*hours.values(), *(float(c.crossover or 0) for c in drawn)]))
     panel = Panel(axes, size, linear(first, last), linear(0, top))

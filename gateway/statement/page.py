@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
+from typing import TypeAlias
 
 from gateway.report import svg
 from gateway.statement.charts import charts
@@ -47,31 +48,44 @@ figure,tr,.tile{break-inside:avoid}.scroll{overflow:visible}td:not(.n){white-spa
 CHART_STYLE = svg.STYLE.replace("@media (prefers-color-scheme:dark)", "@media screen and (prefers-color-scheme:dark)")
 
 
+Tile: TypeAlias = tuple[str, str, str]
+"""A figure, what it is, and its tone: good, bad or nothing."""
+Parts: TypeAlias = Callable[[str], Iterable[str]]
+"""Of a section's name: what else stands there, as HTML."""
+
+
 def page(document: Document, statement: Statement) -> str:
-    return "\n".join(_page(document, statement)) + "\n"
+    return html_page(document, _tiles(statement), lambda section: charts(statement, section))
 
 
-def _page(document: Document, statement: Statement) -> Iterator[str]:
+def html_page(
+    document: Document, tiles: Iterable[Tile], figures: Parts, *, below: Parts = lambda _: (), style: str = ""
+) -> str:
+    """`figures` come before a section's tables, `below` after them. `style`: CSS beside the page's own."""
+    return "\n".join(_page(document, tiles, figures, below, style)) + "\n"
+
+
+def _page(document: Document, tiles: Iterable[Tile], figures: Parts, below: Parts, style: str) -> Iterator[str]:
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
     yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     yield f"<title>{escape(document.title)}: {escape(document.words[0])}</title>"
-    yield f"<style>{CHART_STYLE}{STYLE}</style>\n</head>\n<body>"
+    yield f"<style>{CHART_STYLE}{STYLE}{style}</style>\n</head>\n<body>"
     yield f"<header><h1>{escape(document.title)}</h1>"
     yield from (f'<p class="words">{escape(line)}</p>' for line in document.words)
     yield "</header>"
-    yield from _tiles(statement)
+    yield from _shown_tiles(tiles)
     links = (f'<a href="#{section.name}">{escape(section.title)}</a>' for section in document.sections)
     yield f"<nav>{''.join(links)}</nav>\n<main>"
     for section in document.sections:
-        yield from _section(section, document, statement)
+        yield from _section(section, document, figures, below)
     yield "</main>\n<footer>"
     yield from (f'<p class="note">{escape(line)}</p>' for line in document.footnotes)
     yield "</footer>\n</body>\n</html>"
 
 
-def _tiles(one: Statement) -> Iterator[str]:
-    tiles: list[tuple[str, str, str]] = [(usd(one.nanousd), "spent in the period", "")]
+def _tiles(one: Statement) -> list[Tile]:
+    tiles: list[Tile] = [(usd(one.nanousd), "spent in the period", "")]
     if (month := one.nanousd_per_month) is not None:
         tiles.append((usd(month), "a month at this rate", ""))
     reached = [crossing for crossing in one.crossings if crossing.reachable and crossing.utilization is not None]
@@ -100,19 +114,23 @@ def _tiles(one: Statement) -> Iterator[str]:
     if (bad := one.all_judged.bad_ratio) is not None:
         tone = "good" if bad <= one.error_budget else "bad"
         tiles.append((percent(bad), f"late or wrong, of {percent(one.error_budget)} allowed", tone))
+    return tiles
+
+
+def _shown_tiles(tiles: Iterable[Tile]) -> Iterator[str]:
     yield '<div class="tiles">'
     for value, words, tone in tiles:
         yield f'<div class="tile"><b class="{tone}">{escape(value)}</b><span>{escape(words)}</span></div>'
     yield "</div>"
 
 
-def _section(section: Section, document: Document, statement: Statement) -> Iterator[str]:
+def _section(section: Section, document: Document, figures: Parts, below: Parts) -> Iterator[str]:
     yield f'<section id="{section.name}">\n<h2>{escape(section.title)}</h2>'
     if len(section.words) > 1:
         yield f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in section.words)}</ul>"
     else:
         yield from (f"<p>{escape(line)}</p>" for line in section.words)
-    drawn = list(charts(statement, section.name))
+    drawn = list(figures(section.name))
     yield from drawn
     for table in tables_for_people(section):
         if table.folded and drawn:
@@ -121,6 +139,7 @@ def _section(section: Section, document: Document, statement: Statement) -> Iter
             yield "</details>"
         else:
             yield from _table(table, document)
+    yield from below(section.name)
     yield "</section>"
 
 

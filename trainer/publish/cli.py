@@ -39,9 +39,13 @@ Drain = Annotated[float, typer.Option("--drain-seconds", help="Wait so long for 
 UnloadPrevious = Annotated[
     bool, typer.Option("--unload-previous", help="Free its memory too: a rollback must load it again.")
 ]
-AlthoughFailed = Annotated[
-    bool, typer.Option("--although-failed", help="Even if its gate failed. Its history tells so.")
-]
+WithoutGate = Annotated[
+    str | None,
+    typer.Option(
+        "--without-gate", metavar="NAME@vNNNN",
+        help="Publish it though no gate passed it: the version's whole name again. Its history tells so.",
+    ),
+]  # fmt: skip
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -57,7 +61,7 @@ def publish(
     ] = False,
     drain_seconds: Drain = 300.0,
     unload_previous: UnloadPrevious = False,
-    although_failed: AlthoughFailed = False,
+    without_gate: WithoutGate = None,
     gateway: GatewayUrl = None,
     model_server: ServerUrl = None,
     registry_there: RegistryThere = None,
@@ -69,7 +73,8 @@ def publish(
     What is not used is what no alias of this gateway needs: one vLLM behind two gateways must not share an adapter's
     name between them.
 
-    A failure at any step leaves traffic as it was. Exits 2 for what was asked wrongly, 1 for what failed."""
+    A version without a passing verdict of `crossover adapter gate` is refused, unless --without-gate names it. A
+    failure at any step leaves traffic as it was. Exits 2 for what was asked wrongly, 1 for what failed."""
     from trainer.publish.publishing import publish
 
     with _refusals("publish"):
@@ -81,7 +86,7 @@ def publish(
             share = settings.publish.canary_share
         done = publish(
             version, place, share=share, drain_seconds=drain_seconds, unload_previous=unload_previous,
-            although_failed=although_failed, say=_say,
+            without_gate=without_gate, say=_say,
         )  # fmt: skip
     _end(done, json, done.warnings)
 
@@ -184,12 +189,14 @@ def _place(
     config: Path, gateway: str | None, server: str | None, there: str | None, key: str | None
 ) -> tuple[TrainSettings, Place]:
     from gateway.policy.problem import SettingsError
+    from trainer.gate.load import gate_name
     from trainer.publish.errors import PublishError
     from trainer.publish.place import find_place
     from trainer.settings.load import load_settings
 
     try:
         settings = load_settings(config, require_files=False).settings
+        gate = gate_name(None if settings.gate is None else settings.gate.config)
     except SettingsError as error:
         raise PublishError("settings", str(error), 2) from None
     where = settings.publish
@@ -199,7 +206,7 @@ def _place(
         )
     place = find_place(
         where.policy, where.alias, where.backend, settings.registry, max_lora_rank=settings.serving.max_lora_rank,
-        gateway_url=gateway, server_url=server, registry_there=there, admin_key_variable=key,
+        gateway_url=gateway, server_url=server, registry_there=there, admin_key_variable=key, gate=gate,
     )  # fmt: skip
     return settings, place
 

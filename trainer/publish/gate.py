@@ -2,49 +2,84 @@
 
 from __future__ import annotations
 
+import re
 import warnings as python_warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.publish.errors import PublishError
 from trainer.publish.place import Place
-from trainer.registry import RegistryError, Version
+from trainer.registry import Event, RegistryError, Version
 from trainer.registry.version import parse_id
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """`facts`: for the event of the publication."""
+    """`facts`: for the event of the publication; `told`: what the gateway is told of it, and shows."""
 
     warnings: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)
 
 
-def require_gate(place: Place, version: Version, although_failed: bool) -> Gate:
-    """Raises PublishError for a version that failed its gate, unless `although_failed`."""
-    verdict = _verdict(place, version.id)
-    if verdict == "fail" and not although_failed:
+def require_gate(place: Place, version: Version, without_gate: str | None) -> Gate:
+    """Raises PublishError for a version without a passing verdict, unless `without_gate` is its very name."""
+    if without_gate is not None and without_gate != version.id:
         raise PublishError(
-            "registry", f"{version} failed its gate, and is not published (`crossover adapter show {version}` says "
-            "more). Publish another version, or this one with --although-failed, which its history will tell", 2,
+            "settings", f"--without-gate names {without_gate!r}, and {version} is what would be published: nothing was "
+            "done. It must be the version's whole name", 2,
         )  # fmt: skip
-    if verdict == "fail":
-        return Gate((f"{version} failed its gate, and is published all the same",), {"although_failed": True})
-    if verdict is None:
-        return Gate((f"no gate was run on {version}: nothing says that it is as good as what it replaces",))
-    if verdict != "pass":
-        return Gate((f"the gate on {version} is {verdict}: nothing says that it is as good as what it replaces",))
-    return Gate()
+    event = _last_gate(place, version.id)
+    verdict = None if event is None else str(event.facts.get("verdict"))
+    told: dict[str, Any] = {"verdict": verdict or "none"}
+    if event is not None:
+        plan = event.facts.get("plan_sha256")
+        told |= {"judged_at": event.at} | ({"plan_sha256": plan} if _is_sha256(plan) else {})
+    if verdict == "pass":
+        return Gate(_earlier(place, version), told=told)
+    said = _SAID.get(verdict or "", f"the gate on {version} said {verdict}").format(version=version)
+    said += f" (of the gate {place.gate!r}, which the settings name)" if place.gate is not None else ""
+    if without_gate is None:
+        raise PublishError(
+            "registry", f"{said}, and it is not published. `crossover adapter gate` judges it (`crossover adapter show "
+            f"{version}` tells what was found so far). To publish it all the same: --without-gate {version}, which its "
+            "history will tell", 2,
+        )  # fmt: skip
+    facts = {"without_gate": True, "verdict": verdict or "none"}
+    return Gate((f"{said}, and it is published all the same",), facts, told)
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
+
+
+def _earlier(place: Place, version: Version) -> tuple[str, ...]:
+    """A warning where a gate was asked until it passed: the last word is not the only one."""
+    said = [str(event.facts.get("verdict")) for event in _verdicts(place, version.id)]
+    if set(said) == {"pass"}:
+        return ()
+    return (f"{version} was gated {len(said)} times, and the last one passed: {', '.join(said)}",)
+
+
+_SAID = {
+    "": "no gate was run on {version}: nothing says that it is as good as what it replaces",
+    "fail": "{version} failed its gate",
+    "undecided": "the gate on {version} is undecided: nothing says that it is as good as what it replaces",
+}
 
 
 def promoted_although(place: Place, version: str) -> list[str]:
-    """A warning for a canary whose gate failed."""
+    """A warning for a canary whose gate did not pass."""
     try:
         parse_id(version)
-        failed = _verdict(place, version) == "fail"
+        event = _last_gate(place, version)
     except (RegistryError, PublishError):
         return []
-    return [f"{version} failed its gate, and is promoted all the same"] if failed else []
+    verdict = "" if event is None else str(event.facts.get("verdict"))
+    if verdict == "pass":
+        return []
+    said = _SAID.get(verdict, f"the gate on {version} said {verdict}").format(version=version)
+    return [f"{said}, and it is promoted all the same"]
 
 
 def note(place: Place, version: str, event: str, **facts: Any) -> list[str]:
@@ -59,10 +94,20 @@ def note(place: Place, version: str, event: str, **facts: Any) -> list[str]:
     return []
 
 
-def _verdict(place: Place, version: str) -> str | None:
+def _last_gate(place: Place, version: str) -> Event | None:
+    return next(reversed(_verdicts(place, version)), None)
+
+
+def _verdicts(place: Place, version: str) -> list[Event]:
+    """Of the place's own gate: what passed an easier one has not passed this."""
+    gated = [event for event in _history(place, version) if event.event == "gated"]
+    return [event for event in gated if place.gate is None or event.facts.get("gate") == place.gate]
+
+
+def _history(place: Place, version: str) -> tuple[Event, ...]:
     try:
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore")
-            return place.registry.state(version).verdict
+            return place.registry.state(version).history
     except (RegistryError, ValueError, OSError) as error:
         raise PublishError("registry", f"the history of {version} cannot be read: {error}. Nothing was done") from None

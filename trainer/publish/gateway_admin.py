@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -25,11 +26,16 @@ class GatewayAdmin:
         read = self._ask("GET", "")
         return list(read["adapters"])
 
-    def publish(self, alias: str, backend: str, name: str, share: float | None) -> dict[str, Any]:
-        """`share` None: all requests. Gives the alias's new state, with `warnings`."""
+    def publish(
+        self, alias: str, backend: str, name: str, share: float | None, gate: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """`share` None: all requests. `gate`: what the quality gate said of it, for the console. Gives the alias's new
+        state, with `warnings`."""
         sent: dict[str, Any] = {"model": name, "generation": name}
         if share is not None:
             sent["share"] = share
+        if gate:
+            sent["gate"] = dict(gate)
         return self._ask("PUT", _place(alias, backend), sent)
 
     def promote(self, alias: str, backend: str) -> dict[str, Any]:

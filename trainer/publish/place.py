@@ -34,6 +34,8 @@ class Place:
     sharing: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
     """What is doubtful in the way there."""
+    gate: str | None = None
+    """Name of the gate whose verdicts count; None: any gate's."""
 
     @property
     def name(self) -> str:
@@ -57,6 +59,7 @@ def find_place(
     server_url: str | None = None,
     registry_there: str | None = None,
     admin_key_variable: str | None = None,
+    gate: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Place:
     """From the gateway's own policy file; what is given wins over it. Raises PublishError for what is wrong in it."""
@@ -103,6 +106,7 @@ def find_place(
             and _who_listens(other.base_url) == _who_listens(settings.base_url or "")
         ),
         tuple(warnings),
+        gate,
     )  # fmt: skip
 
 

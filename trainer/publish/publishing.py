@@ -46,23 +46,23 @@ def publish(
     share: float | None = None,
     drain_seconds: float = DRAIN_SECONDS,
     unload_previous: bool = False,
-    although_failed: bool = False,
+    without_gate: str | None = None,
     say: Say = silent,
 ) -> Published:
     """Bring a version of the registry to traffic: a `share` of the requests, or all. Said again, it goes on where it
-    stopped. `although_failed`: whatever its gate said; the history tells so. Raises PublishError; traffic is then as
-    it was, and the message says what was done."""
+    stopped. `without_gate`: its whole name, to publish it though its gate did not pass; the history tells so. Raises
+    PublishError; traffic is then as it was, and the message says what was done."""
     began = time.monotonic()
     version = servable_version(version_id, place)
     if share is not None and not 0 < share < 1:
         raise PublishError("settings", f"the canary's share is {share}: give more than 0 and less than 1", 2)
-    gate = require_gate(place, version, although_failed)
+    gate = require_gate(place, version, without_gate)
     with one_at_a_time(place, say):
         before = target_of(place)
         _require_room(place, version, before, share)
         base = require_same_base(place, version)
         loaded, warnings = _load(place, version, share, say)
-        state = _move(place, version, share, loaded, say)
+        state = _move(place, version, share, loaded, gate.told, say)
         warnings += state.get("warnings", [])
         warnings += _noted(place, version, share, gate.facts)
     warnings += [*_without_traffic(place, state), *base, *gate.warnings, *place.warnings]
@@ -230,10 +230,12 @@ def _load(place: Place, version: Version, share: float | None, say: Say) -> tupl
     return loaded, warnings
 
 
-def _move(place: Place, version: Version, share: float | None, loaded: bool, say: Say) -> dict[str, Any]:
+def _move(
+    place: Place, version: Version, share: float | None, loaded: bool, gate: dict[str, Any], say: Say
+) -> dict[str, Any]:
     """The step that moves traffic."""
     try:
-        state = place.gateway.publish(place.alias, place.backend, version.id, share)
+        state = place.gateway.publish(place.alias, place.backend, version.id, share, gate)
     except PublishError as error:
         if loaded:
             take_back(place, version.id, say)

@@ -1,4 +1,4 @@
-"""`crossover refresh`: train, (gate,) export, publish."""
+"""`crossover refresh`: train, gate, export, publish."""
 
 from __future__ import annotations
 
@@ -19,15 +19,25 @@ def refresh(
     again: Annotated[
         bool, typer.Option("--again", help="Do all steps though nothing has changed since the last refresh.")
     ] = False,
+    without_gate: Annotated[
+        str | None,
+        typer.Option(
+            "--without-gate",
+            metavar="NAME",
+            show_default=False,
+            help="Publish though the settings name no gate: the adapter's name again. The history tells so.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")] = False,
     python: Annotated[
         Path | None, typer.Option("--python", help="The Python that has torch.", show_default=False)
     ] = None,
 ) -> None:
-    """From data to traffic: train an adapter, keep it as a version, export its merged weights, publish it.
+    """From data to traffic: train an adapter, keep it as a version, gate it, export its merged weights, publish it.
 
     Stops where a step says no, and leaves traffic as it was. The same command goes on with a refresh that was
-    stopped. Exits 2 where the settings are wrong, 1 where a step says no, 130 when interrupted.
+    stopped. Exits 2 where the settings are wrong, 1 where a step says no, 3 where the gate is undecided, 130 when
+    interrupted.
     """
     import msgspec
 
@@ -44,12 +54,13 @@ def refresh(
 
     try:
         loaded = load_settings(config)
+        _require_a_gate(loaded.settings, without_gate)
         chosen = training_python(python)
         with one_at_a_time(Path(loaded.settings.runs), loaded.settings.name):
             journal, note = begin(loaded.settings, again=again)
             if note:
                 say(note)
-            done = run_steps(loaded, journal, _tools(loaded, chosen, say), say)
+            done = run_steps(loaded, journal, _tools(loaded, chosen, without_gate is not None, say), say)
         result = summary(loaded.settings, done)
     except (SettingsError, NoTrainingEnvironmentError) as error:
         say(str(error))
@@ -71,15 +82,52 @@ def refresh(
         shown(result)
 
 
-def _tools(loaded: Loaded, python: Path, say: Callable[[str], None]) -> Tools:
+def _tools(loaded: Loaded, python: Path, without_gate: bool, say: Callable[[str], None]) -> Tools:
     from trainer.refresh.run import Tools
 
     settings = loaded.settings
     return Tools(
         train=lambda fresh: _train(loaded.path, python, fresh=fresh),
+        gate=lambda version: _gate(settings, version, say),
         export=lambda version, folder: _export(settings, version, folder, python, say),
-        publish=lambda version: _publish(settings, version, say),
+        publish=lambda version: _publish(settings, version, without_gate, say),
     )
+
+
+def _require_a_gate(settings: TrainSettings, without_gate: str | None) -> None:
+    """Before an hour of training: what is published needs a verdict, or whoever publishes it says by name that it has
+    none. Raises SettingsError."""
+    from gateway.policy.problem import Problem, SettingsError
+
+    said, mend = None, ""
+    if without_gate is not None and settings.gate is not None:
+        said, mend = "the settings name a gate", "leave --without-gate out; what the gate refuses is published by name"
+    elif without_gate is not None and without_gate != settings.name:
+        said, mend = f"the adapter is called {settings.name}", "give its whole name"
+    elif without_gate is None and settings.gate is None and settings.publish is not None:
+        said = f"a version of {settings.name} would be published, and the settings name no gate (`gate.config`)"
+        mend = f"name one, or say --without-gate {settings.name}"
+    if said is not None:
+        raise SettingsError([Problem("command line", 1, 1, "--without-gate", without_gate, said, mend)])
+
+
+def _gate(settings: TrainSettings, version: str, say: Callable[[str], None]) -> str:
+    from gateway.policy.problem import SettingsError
+    from trainer.data.problem import DataError
+    from trainer.gate.errors import GateError
+    from trainer.gate.judging import gate_version
+    from trainer.publish.errors import PublishError
+    from trainer.refresh.run import StepFailedError
+    from trainer.registry import RegistryError
+
+    left = f"{version} is in the registry, and neither exported nor published"
+    try:
+        found = gate_version(settings, version, say=say)
+    except (SettingsError, DataError, GateError, PublishError, RegistryError, OSError) as error:
+        raise StepFailedError("gate", f"{left}. {error}", 2 if isinstance(error, SettingsError) else 1) from None
+    if found.status:
+        raise StepFailedError("gate", f"{left}. {found.said}", found.status)
+    return found.said
 
 
 def _train(config: Path, python: Path, *, fresh: bool) -> Path:
@@ -94,7 +142,8 @@ def _train(config: Path, python: Path, *, fresh: bool) -> Path:
     return folder
 
 
-def _publish(settings: TrainSettings, version: str, say: Callable[[str], None]) -> Published:
+def _publish(settings: TrainSettings, version: str, without_gate: bool, say: Callable[[str], None]) -> Published:
+    from trainer.gate.load import gate_name
     from trainer.publish.errors import PublishError
     from trainer.publish.place import find_place
     from trainer.publish.publishing import named, publish, target_of
@@ -105,8 +154,9 @@ def _publish(settings: TrainSettings, version: str, say: Callable[[str], None]) 
     assert where is not None
     try:
         place = find_place(
-            where.policy, where.alias, where.backend, settings.registry, max_lora_rank=settings.serving.max_lora_rank
-        )
+            where.policy, where.alias, where.backend, settings.registry, max_lora_rank=settings.serving.max_lora_rank,
+            gate=gate_name(None if settings.gate is None else settings.gate.config),
+        )  # fmt: skip
         live = named(target_of(place)["live"])
         if live == version:
             return Published(f"{version} is live already for {place.name}", None)
@@ -116,7 +166,8 @@ def _publish(settings: TrainSettings, version: str, say: Callable[[str], None]) 
                 "publish", f"{live} is live for {place.name} and newer than {version}: it stays. To go back on "
                 f"purpose: crossover adapter publish {version}",
             )  # fmt: skip
-        done = publish(version, place, share=where.canary_share, say=say)
+        told = version if without_gate else None
+        done = publish(version, place, share=where.canary_share, without_gate=told, say=say)
     except PublishError as error:
         raise StepFailedError(
             "publish", f"{version} is in the registry and not published. {error}", error.status

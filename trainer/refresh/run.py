@@ -20,7 +20,9 @@ from trainer.settings.schema import TrainSettings
 from trainer.train import runs
 from trainer.train.finished import FinishedRun, UnfinishedRunError, finished_run
 
-NO_GATE = "no gate was run: nothing says that this version answers better than the one before it"
+NO_GATE = (
+    "no gate was run (the settings name none): nothing says that this version answers better than the one before it"
+)
 
 
 class StepFailedError(Exception):
@@ -44,10 +46,12 @@ class Published:
 class Tools:
     """What the steps do outside of this process; each raises `StepFailedError`.
 
-    `train(fresh)` gives back the folder of the finished run; `export` says in a sentence what it did.
+    `train(fresh)` gives back the folder of the finished run; `gate` and `export` say in a sentence what they found and
+    did.
     """
 
     train: Callable[[bool], Path]
+    gate: Callable[[str], str]
     export: Callable[[str, Path], str]
     publish: Callable[[str], Published]
 
@@ -63,9 +67,9 @@ class Refreshed:
 
 def fingerprint(settings: TrainSettings) -> str:
     """Of all that a refresh does: what is trained, what it must not hold, where it is exported and published."""
-    where = settings.model_dump_json(include={"export", "publish", "registry"})
-    questions = settings.data.gate_questions
-    gate = "" if questions is None else sha256_of_file(Path(questions))
+    where = settings.model_dump_json(include={"gate", "export", "publish", "registry"})
+    files = (settings.data.gate_questions, None if settings.gate is None else settings.gate.config)
+    gate = "".join(sha256_of_file(Path(file)) for file in files if file is not None)
     return sha256((runs.fingerprint(runs.identity(settings)) + where + gate).encode()).hexdigest()[:16]
 
 
@@ -126,6 +130,9 @@ def _do(step: Step, settings: TrainSettings, journal: Journal, tools: Tools) -> 
                     "register", f"the adapter is in {journal.run} and in no registry: {error}"
                 ) from None
             return replace(journal, version=version.id), f"{version.id} is in {settings.registry}", False
+        case "gate" if settings.gate is not None:
+            assert journal.version is not None
+            return journal, tools.gate(journal.version), False
         case "gate":
             return journal, NO_GATE, True
         case "export" if settings.export is not None:

@@ -26,6 +26,7 @@ PATHS: tuple[tuple[str, ...], ...] = (
     ("data", "gate_questions"),
     ("runs",),
     ("registry",),
+    ("gate", "config"),
     ("export", "folder"),
     ("publish", "policy"),
 )
@@ -35,6 +36,7 @@ _FILES = {
     ("data", "train"): "the training rows",
     ("data", "evaluation"): "the held-out rows",
     ("data", "gate_questions"): "the gate's questions",
+    ("gate", "config"): "the gate's settings",
     ("publish", "policy"): "the gateway's policy",
 }
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")

@@ -138,6 +138,18 @@ class ExportSettings(Settings):
     )
 
 
+class GateStepSettings(Settings):
+    """The quality gate between training and traffic."""
+
+    config: str = Field(description="the gate's settings file", min_length=1)
+    alias: str | None = Field(
+        None,
+        description="an alias of the policy that only the gate asks, on publish.backend: it is moved to each new "
+        "version before; left out: the gate asks the model server by the version's own name",
+        min_length=1,
+    )
+
+
 class PublishSettings(Settings):
     """Where `crossover refresh` and `crossover adapter publish` bring it to traffic."""
 
@@ -169,18 +181,34 @@ class TrainSettings(Settings):
     checkpoint: CheckpointSettings = CheckpointSettings()
     device: DeviceSettings = DeviceSettings()
     serving: ServingSettings = ServingSettings()
+    gate: GateStepSettings | None = None
     export: ExportSettings | None = None
     publish: PublishSettings | None = None
 
     @classmethod
     def rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
-        """A rank beyond what the server takes is refused here, before any weight loads."""
+        """A rank beyond what the server takes is refused here, before any weight loads; so is a gate that would judge
+        in live traffic."""
         rank, most = _number(given, "lora", "rank", 16), _number(given, "serving", "max_lora_rank", 16)
         if rank is not None and most is not None and rank > most:
             yield (
                 f"lora.rank is {rank} and serving.max_lora_rank is {most}: vLLM would refuse the adapter; "
                 "lower the rank, or start vLLM with a larger --max-lora-rank and say so here"
             )
+        gate, publish = given.get("gate"), given.get("publish")
+        alias = _text(gate, "alias")
+        if alias is not None and publish is None:
+            yield "gate.alias is moved on the policy and backend of `publish`: add that section, or leave it out"
+        if alias is not None and alias == _text(publish, "alias"):
+            yield (
+                f"gate.alias and publish.alias are both {alias!r}: applications would be answered by a version that "
+                "nobody has judged yet; name an alias that only the gate asks"
+            )
+
+
+def _text(section: Any, name: str) -> str | None:
+    value = section.get(name) if isinstance(section, Mapping) else getattr(section, name, None)
+    return value if isinstance(value, str) else None
 
 
 def _number(given: Mapping[str, Any], section: str, name: str, default: int) -> int | None:

@@ -28,8 +28,8 @@ from trainer.train.base import base_identity
 Wish = Literal["auto", "resume", "fresh"]
 
 WITHOUT_EFFECT = (
-    "version", "name", "description", "runs", "registry", "data.gate_questions", "data.labels", "export", "publish",
-    "serving", "checkpoint", "batch.sequences_at_once", "device.kind", "device.checkpointing",
+    "version", "name", "description", "runs", "registry", "data.gate_questions", "data.labels", "gate", "export",
+    "publish", "serving", "checkpoint", "batch.sequences_at_once", "device.kind", "device.checkpointing",
     "device.loss_chunk_tokens", "device.memory_gib", "device.threads",
 )  # fmt: skip
 """Settings that may change in the middle of a run: they change where and how it is computed, not what."""

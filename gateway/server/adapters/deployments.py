@@ -14,6 +14,7 @@ from gateway.metering.adapter_series import AdapterSeries
 from gateway.policy.schema import Policy
 from gateway.routing.deployment import Deployment, Served, Standing, lags, newest
 from gateway.routing.route import AliasRoutes, Route
+from gateway.server.adapters.gate import Gate, known_gates
 from gateway.server.adapters.slot import Slot
 from gateway.server.adapters.state_file import Remembered, read_state, write_state
 
@@ -76,25 +77,31 @@ class Deployments:
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
-    async def change(self, slot: Slot, transition: Transition, *, at_once: bool = False) -> list[str]:
+    async def change(
+        self, slot: Slot, transition: Transition, *, at_once: bool = False, gate: tuple[str, Gate] | None = None
+    ) -> list[str]:
         """One at a time. Returns warnings for whoever asked. `at_once`: it takes effect before it is written down, and
-        even where it cannot be. Raises `DeploymentError`, `NotLoadedError`, `NotKeptError`: then nothing changed."""
+        even where it cannot be. `gate`: a model, and what the quality gate said of it.
+
+        Raises `DeploymentError`, `NotLoadedError`, `NotKeptError`: then nothing changed."""
         async with self._lock:
             after = transition(slot.deployment, self._turn + 1)
-            if after == slot.deployment:
-                return [*await self._look_for_live(slot), *self._standing_warnings()]
-            warnings = await self._check_loaded(slot, after)
+            gates = known_gates(slot.gates, {served.model for served in after.all}, gate)
+            same = after == slot.deployment
+            warnings = await (self._look_for_live(slot) if same else self._check_loaded(slot, after))
+            if same and gates == slot.gates:
+                return [*warnings, *self._standing_warnings()]
             if at_once:
-                self._apply(slot, after)
+                self._apply(slot, after, gates)
             try:
-                await self._keep(slot, after)
+                await self._keep(slot, after, gates)
             except OSError as error:
                 said = f"adapters.state {self.path} cannot be written ({error.strerror or error})"
                 if not at_once:
                     raise NotKeptError(said) from error
                 warnings.append(f"{said}: at a restart this is forgotten")
             if not at_once:
-                self._apply(slot, after)
+                self._apply(slot, after, gates)
             return [*warnings, *self._standing_warnings()]
 
     async def _check_loaded(self, slot: Slot, after: Deployment) -> list[str]:
@@ -131,18 +138,21 @@ class Deployments:
     def _standing_warnings(self) -> list[str]:
         return [FORGOTTEN] if self.path is None else []
 
-    async def _keep(self, slot: Slot, deployment: Deployment) -> None:
+    async def _keep(self, slot: Slot, deployment: Deployment, gates: dict[str, Gate]) -> None:
         if self.path is None:
             return
         kept = [
-            Remembered(one.alias, one.backend, one.policy, deployment if one is slot else one.deployment)
+            Remembered(one.alias, one.backend, one.policy, deployment, gates)
+            if one is slot
+            else Remembered(one.alias, one.backend, one.policy, one.deployment, one.gates)
             for one in self.slots.values()
             if one is slot or one.deployment.changed_at
         ]
         await asyncio.to_thread(write_state, self.path, kept)
 
-    def _apply(self, slot: Slot, after: Deployment) -> None:
+    def _apply(self, slot: Slot, after: Deployment, gates: dict[str, Gate]) -> None:
         before = slot.deployment
+        slot.gates = gates
         self._turn = max(self._turn, after.turn)
         slot.swap(after, self._clock())
         self._show(slot)
@@ -165,6 +175,7 @@ class Deployments:
                 )  # fmt: skip
             else:
                 self._turn = max(self._turn, one.deployment.turn)
+                slot.gates = one.gates
                 slot.swap(one.deployment, self._clock())
                 self._show(slot)
         for alias in {slot.alias for slot in self.slots.values() if slot.deployment.changed_at}:
@@ -274,6 +285,10 @@ class Deployments:
     def _show(self, slot: Slot) -> None:
         shares = {served.generation or "": share for served, share in slot.deployment.shares().items()}
         self._series.serves(slot.backend, slot.alias, shares)
+        verdicts = {served.generation or "": slot.gates.get(served.model) for served in slot.deployment.all}
+        self._series.judged(
+            slot.backend, slot.alias, {name: gate.verdict for name, gate in verdicts.items() if gate is not None}
+        )
 
     def _gone(self, slot: Slot, served: Served) -> None:
         if any(served.generation == known.generation for known in (*slot.deployment.all, *slot.lanes)):

@@ -21,6 +21,7 @@ from gateway.routing.deployment import (
     rolled_back,
 )
 from gateway.server.adapters.deployments import NotKeptError, NotLoadedError, Transition
+from gateway.server.adapters.gate import Gate
 from gateway.server.adapters.slot import Slot
 from gateway.server.adapters.state_file import NAME
 from gateway.server.adapters.status import alias_state, all_states
@@ -34,11 +35,13 @@ Name = Annotated[str, msgspec.Meta(pattern=NAME)]
 
 
 class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`generation` left out: the model's name is its generation, as immutable names are. `share` below 1: a canary."""
+    """`generation` left out: the model's name is its generation, as immutable names are. `share` below 1: a canary.
+    `gate`: what the quality gate said of it, which is shown and not acted upon."""
 
     model: Name
     generation: Name | None = None
     share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    gate: Gate | None = None
 
 
 class Rollback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,9 +58,11 @@ def adapter_routes(core: Core) -> APIRouter:
     routes = APIRouter(prefix="/admin/adapters", tags=["admin"], dependencies=[Depends(owner_only(core))])
     limits = core.policy.server.model_copy(update={"max_body_bytes": MAX_BODY_BYTES})
 
-    async def change(slot: Slot, transition: Transition, *, at_once: bool = False) -> dict[str, Any]:
+    async def change(
+        slot: Slot, transition: Transition, *, at_once: bool = False, gate: tuple[str, Gate] | None = None
+    ) -> dict[str, Any]:
         try:
-            warnings = await core.deployments.change(slot, transition, at_once=at_once)
+            warnings = await core.deployments.change(slot, transition, at_once=at_once, gate=gate)
         except DeploymentError as error:
             raise ApiError(409, f"{slot.alias} on {slot.backend}: {error}.", code="adapter_conflict") from None
         except NotLoadedError as error:
@@ -101,7 +106,8 @@ def adapter_routes(core: Core) -> APIRouter:
                 return canaried(deployment, served, asked.share, time.time(), slot.lanes)
             return published(deployment, served, time.time(), turn, slot.lanes)
 
-        return await change(slot, transition)
+        told = None if asked.gate is None else (asked.model, asked.gate)
+        return await change(slot, transition, gate=told)
 
     @routes.post("/{place:path}/promote")
     async def promote(place: str) -> dict[str, Any]:

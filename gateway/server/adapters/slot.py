@@ -7,6 +7,7 @@ from types import TracebackType
 
 from gateway.policy.schema import ServedBy
 from gateway.routing.deployment import Deployment, Served, Split
+from gateway.server.adapters.gate import Gate
 
 
 class Lane:
@@ -60,6 +61,8 @@ class Slot:
         self._gone = gone
         self._split: Split | None = None
         self._canary: Lane | None = None
+        self.gates: dict[str, Gate] = {}
+        """By model name: what the quality gate said, as the publisher told it."""
         self.deployment = Deployment(self.policy)
         self.live = self._lane(self.policy)
 

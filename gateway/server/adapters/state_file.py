@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.routing.deployment import Deployment, Served
+from gateway.server.adapters.gate import Gate
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class Remembered(msgspec.Struct, frozen=True):
     backend: str
     policy: Served
     deployment: Deployment
+    gates: dict[str, Gate] = {}
+    """By model name: what the quality gate said."""
 
 
 class _File(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.routing.deployment import Served
 from gateway.routing.route import Route
+from gateway.server.adapters.gate import shown_gate
 from gateway.server.adapters.slot import Slot
 from gateway.server.core import Core
 
@@ -38,7 +39,7 @@ def target_state(core: Core, alias: str, route: Route) -> dict[str, Any]:
         "excluded": route.barred,
     }
     if slot is None:
-        live = {"model": route.target.model, "generation": route.target.generation}
+        live = {"model": route.target.model, "generation": route.target.generation, "gate": None}
         return {
             **told, "live": live, "canary": None, "previous": None, "draining": [], "policy": live, "changed_at": None,
         }  # fmt: skip
@@ -61,4 +62,5 @@ def _served(slot: Slot, served: Served) -> dict[str, Any]:
         "generation": served.generation,
         "in_flight": 0 if lane is None else lane.in_flight,
         "missing": served.model in slot.missing,
+        "gate": shown_gate(slot.gates.get(served.model)),
     }

@@ -171,6 +171,9 @@ def _adapters(core: Core) -> list[dict[str, Any]]:
     return [_adapter(alias, target_state(core, alias, r)) for alias, s in core.router.aliases.items() for r in s.routes]
 
 
+_OF_A_CANARY = ("model", "generation", "share", "missing", "gate")
+
+
 def _adapter(alias: str, at: dict[str, Any]) -> dict[str, Any]:
     live, canary, previous = at["live"], at["canary"], at["previous"]
     return {
@@ -178,11 +181,11 @@ def _adapter(alias: str, at: dict[str, Any]) -> dict[str, Any]:
         "backend": at["backend"],
         "served_model": live["model"],
         "generation": live["generation"],
-        "canary": None if canary is None else {key: canary[key] for key in ("model", "generation", "share", "missing")},
+        "canary": None if canary is None else {key: canary[key] for key in _OF_A_CANARY},
         "previous": None if previous is None else previous["generation"],
         "excluded": at["excluded"],
         "changed_at": at.get("changed_at"),
-        "gate": None,
+        "gate": live["gate"],
     }
 
 

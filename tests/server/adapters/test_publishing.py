@@ -23,7 +23,9 @@ async def test_a_published_generation_answers_from_the_next_request_on_and_every
         await place.load(TWO)
         told = (await place.publish(TWO)).json()
         assert told["newest"] == TWO
-        assert told["backends"][0]["live"] == {"model": TWO, "generation": TWO, "in_flight": 0, "missing": False}
+        assert told["backends"][0]["live"] == {
+            "model": TWO, "generation": TWO, "in_flight": 0, "missing": False, "gate": None
+        }  # fmt: skip
         assert told["backends"][0]["previous"]["generation"] == ONE
         assert told["warnings"] == []
         answer = await place.ask()

@@ -18,13 +18,17 @@ from trainer.publish.place import Place, find_place
 from trainer.registry import Lineage, Registry
 
 NAMES = ONE, TWO, THREE = "handbook@v0001", "handbook@v0002", "handbook@v0003"
+PLAN = "ab" * 32
 
 
-def filled_registry(root: Path, ranks: tuple[int, ...] = (4, 4, 4)) -> Registry:
+def filled_registry(root: Path, ranks: tuple[int, ...] = (4, 4, 4), *, gated: bool = True) -> Registry:
+    """`gated`: each version has passed its gate."""
     registry = Registry(root)
     for seed, rank in enumerate(ranks):
         made = write_adapter(root.parent / f"trained{seed}", rank=rank, seed=seed)
-        registry.add("handbook", made, Lineage(origin="imported"))
+        version = registry.add("handbook", made, Lineage(origin="imported"))
+        if gated:
+            registry.note(version, "gated", verdict="pass", plan_sha256=PLAN)
     return registry
 
 
@@ -44,7 +48,9 @@ class Bench:
         return set(await asyncio.to_thread(self.place.server.loaded)) - {"base"}
 
     def events(self, version: str) -> list[str]:
-        return [event.event for event in self.place.registry.state(version).history if event.event != "added"]
+        return [
+            event.event for event in self.place.registry.state(version).history if event.event not in ("added", "gated")
+        ]
 
     def at(self, **changed: Any) -> Bench:
         return replace(self, place=replace(self.place, **changed))
@@ -56,8 +62,8 @@ Start = Callable[..., AbstractAsyncContextManager[Bench]]
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     @asynccontextmanager
-    async def start(ranks: tuple[int, ...] = (4, 4, 4), **options: Any) -> AsyncIterator[Bench]:
-        registry = filled_registry(tmp_path / "adapters", ranks)
+    async def start(ranks: tuple[int, ...] = (4, 4, 4), *, gated: bool = True, **options: Any) -> AsyncIterator[Bench]:
+        registry = filled_registry(tmp_path / "adapters", ranks, gated=gated)
         async with placed(tmp_path, monkeypatch, **options) as served:
             place = find_place(
                 tmp_path / "policy.yaml", "tuned", "box", registry.root, gateway_url=served.gateway.root

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway.server.adapters.state_file import read_state
+from gateway.server.console.state import state as console_state
 from tests.scripted_peer import Connection, scripted_peer
 from tests.server.adapters.places import policy
-from tests.trainer.publish.conftest import ONE, THREE, TWO, Bench, Start
+from tests.trainer.publish.conftest import ONE, PLAN, THREE, TWO, Bench, Start
 from trainer.publish.draining import in_use
 from trainer.publish.errors import PublishError, UnreachableError
 from trainer.publish.gateway_admin import GatewayAdmin
@@ -165,16 +167,64 @@ async def test_what_was_changed_on_the_disk_is_not_loaded_again_either(bench: St
         assert "not as it was made" in (await one.run(sync)).lacking[0]
 
 
-async def test_a_failed_gate_stops_a_publication_until_it_is_overruled_and_that_is_noted(bench: Start) -> None:
-    async with bench() as one:
-        one.place.registry.note(TWO, "gated", verdict="fail")
-        with pytest.raises(PublishError, match="failed its gate"):
+@pytest.mark.parametrize(
+    ("verdict", "said"), [(None, "no gate was run"), ("fail", "failed its gate"), ("undecided", "is undecided")]
+)
+async def test_what_no_gate_passed_is_published_by_its_whole_name_alone_and_that_is_noted(
+    bench: Start, verdict: str | None, said: str
+) -> None:
+    async with bench(gated=False) as one:
+        if verdict is not None:
+            one.place.registry.note(TWO, "gated", verdict=verdict)
+        with pytest.raises(PublishError, match=said) as refused:
             await one.run(publish, TWO)
+        assert refused.value.status == 2
+        assert f"--without-gate {TWO}" in str(refused.value)
+        for other in (THREE, "handbook", TWO + "0"):
+            with pytest.raises(PublishError, match="whole name"):
+                await one.run(publish, TWO, without_gate=other)
         assert await one.loaded() == {ONE}
-        done = await one.run(publish, TWO, share=0.5, although_failed=True)
+        done = await one.run(publish, TWO, share=0.5, without_gate=TWO)
         assert "published all the same" in done.warnings[-1]
-        assert one.place.registry.state(TWO).history[-1].facts["although_failed"] is True
+        facts = one.place.registry.state(TWO).history[-1].facts
+        assert (facts["without_gate"], facts["verdict"]) == (True, verdict or "none")
+        assert (await one.served.state())["canary"]["gate"]["verdict"] == (verdict or "none")
         assert "promoted all the same" in (await one.run(promote)).warnings[-1]
+
+
+async def test_the_gateway_is_told_what_the_gate_said_and_remembers_it(bench: Start) -> None:
+    async with bench(ranks=(4, 4, 4, 4)) as one:
+        assert (await one.served.state())["live"]["gate"] is None
+        await one.run(publish, TWO)
+        gate = (await one.served.state())["live"]["gate"]
+        assert (gate["verdict"], gate["plan_sha256"]) == ("pass", PLAN)
+        [shown] = console_state(one.served.gateway.core)["adapters"]
+        assert shown["gate"] == gate
+        labels = {"backend": "box", "model": "tuned", "generation": TWO}
+        assert one.served.gateway.metric("crossover_adapter_gate", **labels, verdict="pass") == 1
+        assert read_state(one.served.folder / "adapters.json")[0].gates[TWO].verdict == "pass"
+        await one.run(publish, THREE)
+        await one.run(publish, "handbook@v0004")
+        assert one.served.gateway.metric("crossover_adapter_gate", **labels, verdict="pass") is None
+
+
+async def test_what_passed_another_gate_has_not_passed_the_one_that_the_settings_name(bench: Start) -> None:
+    async with bench(gated=False) as one:
+        strict = one.at(gate="handbook")
+        for gate, verdict in (("handbook", "undecided"), ("easy", "pass")):
+            one.place.registry.note(TWO, "gated", verdict=verdict, gate=gate)
+        with pytest.raises(PublishError, match="of the gate 'handbook'"):
+            await strict.run(publish, TWO)
+        one.place.registry.note(TWO, "gated", verdict="pass", gate="handbook")
+        assert (await strict.run(publish, TWO)).version == TWO
+
+
+async def test_a_gate_that_was_asked_until_it_passed_is_said(bench: Start) -> None:
+    async with bench(gated=False) as one:
+        for verdict in ("fail", "pass"):
+            one.place.registry.note(TWO, "gated", verdict=verdict)
+        done = await one.run(publish, TWO)
+        assert f"{TWO} was gated 2 times, and the last one passed: fail, pass" in done.warnings
 
 
 async def test_backends_that_get_no_requests_after_it_are_named(bench: Start) -> None:
@@ -211,8 +261,8 @@ async def test_of_an_adapter_that_the_alias_left_nothing_unused_stays(bench: Sta
         made = one.place.registry.get(TWO).adapter
         for _ in range(2):
             one.place.registry.add("tickets", made, Lineage(origin="imported"))
-        await one.run(publish, "tickets@v0001")
-        done = await one.run(publish, "tickets@v0002")
+        for version in ("tickets@v0001", "tickets@v0002"):
+            done = await one.run(publish, version, without_gate=version)
         assert done.unloaded == () or TWO in done.unloaded
         assert TWO not in await one.loaded()
 

@@ -87,6 +87,7 @@ def test_a_version_goes_from_the_registry_to_traffic_and_back_by_commands(desk: 
 @pytest.mark.parametrize(
     ("words", "env", "status", "said"),
     [
+        (("publish", TWO, "--without-gate", THREE), None, 2, "must be the version's whole name"),
         (("publish", "handbook@v0009"), None, 2, "handbook@v0001 to handbook@v0003"),
         (("publish", TWO, "--canary", "1.5"), None, 2, "the canary's share is 1.5"),
         (("publish", TWO, "--canary", "0.5", "--all"), None, 2, "give one of them"),

@@ -23,6 +23,24 @@ function generations(one) {
   return `${live}, canary ${one.canary.generation}: ${canary}`;
 }
 
+// What the quality gate said of a generation, in words; nothing else than a pass is good news.
+const GATE = {
+  pass: "passed",
+  fail: "failed, published all the same",
+  undecided: "undecided, published all the same",
+  none: "no gate was run, published all the same",
+};
+
+function judged(gate) {
+  return gate === null ? "not judged" : (GATE[gate.verdict] ?? gate.verdict);
+}
+
+function gateCell(one) {
+  const canary = one.canary === null ? "" : `; canary: ${judged(one.canary.gate)}`;
+  const title = one.gate?.judged_at ? `judged ${one.gate.judged_at}, plan ${(one.gate.plan_sha256 ?? "").slice(0, 12)}` : null;
+  return { text: judged(one.gate) + canary, class: one.gate?.verdict === "pass" ? null : "quiet-text", title };
+}
+
 function row(one) {
   return {
     key: `${one.model}/${one.backend}`,
@@ -34,7 +52,7 @@ function row(one) {
         class: one.generation === null || one.excluded !== null ? "quiet-text" : null,
         title: one.excluded === null ? `served as ${one.served_model}` : `gets no requests: ${one.excluded}`,
       },
-      { text: one.gate === null ? "not judged" : String(one.gate), class: one.gate === null ? "quiet-text" : null },
+      gateCell(one),
     ],
   };
 }

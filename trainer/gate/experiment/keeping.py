@@ -1,0 +1,71 @@
+"""What is kept of an experiment: its account in one page, and the reports of its gates."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from trainer.gate.experiment.run import Outcome
+from trainer.gate.report.hostile import markdown as escaped
+from trainer.gate.run_folder import MARKDOWN, PAGE, PLAN, VERDICT
+
+FOLDERS = {"gate": "gate", "easy questions": "easy", "gate the worse one": "worse"}
+"""Of the gates' runs: step, and the folder's name."""
+
+
+def keep(found: Outcome, folder: Path) -> None:
+    """Into `folder`: README.md, experiment.json, and of each gate its plan, verdict and report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for step, name in FOLDERS.items():
+        if step not in found.folders:
+            continue
+        target = folder / name
+        target.mkdir(exist_ok=True)
+        for file in (PLAN, VERDICT, MARKDOWN, PAGE):
+            shutil.copyfile(Path(found.folders[step]) / file, target / file)
+    facts = {name: value for name, value in msgspec.to_builtins(found).items() if name != "folders"}
+    (folder / "experiment.json").write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
+    (folder / "README.md").write_text("\n".join(account(found)) + "\n", encoding="utf-8")
+
+
+def account(found: Outcome) -> Iterator[str]:
+    """The experiment in words, for people."""
+    yield "# The experiment"
+    yield ""
+    yield (
+        f"{found.questions} frozen questions about a handbook that no model has read, the same passages for the base "
+        f"model and the tuned one. On one machine's CPU: a real vLLM{' and real training' * found.trained}; Bedrock, "
+        "where it is named, is the local sandbox (simulated). The judges are rules of this program, not models."
+    )
+    if found.trained:
+        yield ""
+        yield (
+            "Checked before anything was asked: no training row asks one of these questions or teaches one of their "
+            f"answers. The page of {found.pages_shown} of them stands among the passages of a training row, where it "
+            "is read and not learned; the pages of the others training never saw."
+        )
+    yield from ("", f"- Control alone, before any training: {escaped(found.control)}.")
+    if found.killed:
+        yield "- The kill criterion fired: the base model with retrieval clears the bar. Nothing was trained."
+    if found.verdict is not None:
+        rates = ", ".join(f"{escaped(name)} {rate}" for name, rate in found.accepted.items())
+        p = "" if found.p is None else f"; exact McNemar p = {found.p:.2g}"
+        said = escaped(found.why or "")
+        yield f"- Verdict on {escaped(found.version or '')}: **{found.verdict}** ({rates}{p}). {said}"
+        yield f"- Publication: {escaped(found.publication or '')}."
+        yield "- Report: [gate/report.md](gate/report.md), and as one page [gate/report.html](gate/report.html)."
+    if found.easy is not None:
+        said = "the kill criterion fires. " if found.easy_killed else ""
+        yield f"- On easy questions: {said}{escaped(found.easy)} ([easy/report.md](easy/report.md))"
+    if found.worse is not None:
+        yield (
+            f"- An adapter that learned wrong answers: **{found.worse_verdict}**; {escaped(found.worse)} "
+            "([worse/report.md](worse/report.md))"
+        )
+    yield from ("", "| step | minutes |", "|---|---:|")
+    for step, seconds in found.seconds.items():
+        yield f"| {escaped(step)} | {seconds / 60:.1f} |"
+    yield f"| **together** | {sum(found.seconds.values()) / 60:.1f} |"

@@ -1,1 +1,1 @@
-"""The quality gate: the same frozen questions to every generator, two judges, and a verdict that knows its own noise."""
+"""The quality gate: frozen questions for every generator, two judges, and a verdict that knows its own noise."""

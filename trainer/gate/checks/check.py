@@ -8,6 +8,7 @@ import msgspec
 
 from trainer.gate.checks import dates, names, numbers
 from trainer.gate.checks.citations import cited, unknown_ids, without_citations
+from trainer.gate.checks.facts_held import missing_facts
 from trainer.gate.checks.normal import normal, words
 from trainer.gate.checks.refusal import refuses
 from trainer.gate.schema import Answer, Question
@@ -29,6 +30,8 @@ class Check(msgspec.Struct, frozen=True):
     """Claimed, and neither a passage nor the question holds them; the same for dates and names."""
     dates: tuple[str, ...]
     names: tuple[str, ...]
+    holds_facts: bool
+    """Every fact of the question, whatever else it says; false where the question has none."""
     refused: bool
     refusal_right: bool
     """It refused exactly where there is no answer."""
@@ -81,6 +84,7 @@ def check(question: Question, answer: Answer) -> Check:
         numbers=numbers.unsupported(numbers.numbers(text), *shown),
         dates=dates.unsupported(dates.dates(without_citations(text)), *shown),
         names=names.unsupported(names.names(text), *shown),
+        holds_facts=bool(question.facts) and not missing_facts(question, text),
         refused=refused,
         refusal_right=bool(count) and refused != question.answerable,
         too_long=count > most_words(question),

@@ -43,9 +43,8 @@ def account(found: Outcome) -> Iterator[str]:
     if found.trained:
         yield ""
         yield (
-            "Checked before anything was asked: no training row asks one of these questions or teaches one of their "
-            f"answers. The page of {found.pages_shown} of them stands among the passages of a training row, where it "
-            "is read and not learned; the pages of the others training never saw."
+            "Checked before anything was asked: no training row holds one of these questions or one of their answers, "
+            "neither to be learned nor among the passages that are only read."
         )
     yield from ("", f"- Control alone, before any training: {escaped(found.control)}.")
     if found.killed:
@@ -59,7 +58,7 @@ def account(found: Outcome) -> Iterator[str]:
         yield "- Report: [gate/report.md](gate/report.md), and as one page [gate/report.html](gate/report.html)."
     if found.easy is not None:
         said = "the kill criterion fires. " if found.easy_killed else ""
-        yield f"- On easy questions: {said}{escaped(found.easy)} ([easy/report.md](easy/report.md))"
+        yield f"- On easy questions (picked because the base model answers them): {said}{escaped(found.easy)} ([easy/report.md](easy/report.md))"
     if found.worse is not None:
         yield (
             f"- An adapter that learned wrong answers: **{found.worse_verdict}**; {escaped(found.worse)} "

@@ -43,8 +43,6 @@ class Outcome:
     """`seconds` by step; the rest in words, or None where a step was not asked for, or not reached."""
 
     questions: int = 0
-    pages_shown: int = 0
-    """Questions whose page stands among the passages of a training row, where it is read and not learned."""
     control: str = ""
     """What was seen of the control alone, before anything was trained."""
     killed: bool = False
@@ -130,16 +128,13 @@ class _Experiment:
         """Before anything is asked: what was learned by heart would be no gain."""
         rows, held = Path(files.read_recipe().data.train), read_frozen(sets.questions)
         found = overlap(held, rows)
-        if found.asked or found.taught:
+        if found.asked or found.answered:
             raise ExperimentError(
-                f"{rows} asks {', '.join(found.asked) or 'none'} of the frozen questions and teaches the answer of "
-                f"{', '.join(found.taught) or 'none'}: take those rows out, or freeze other questions"
+                f"{rows} asks {', '.join(found.asked) or 'none'} of the frozen questions and holds the answer of "
+                f"{', '.join(found.answered) or 'none'}: take those rows out, or freeze other questions"
             )
-        self._found.questions, self._found.pages_shown = len(held.questions), len(found.shown)
-        self._line(
-            f"no training row asks one of the {len(held.questions)} frozen questions or teaches one of their answers; "
-            f"the page of {len(found.shown)} is among the passages of some row"
-        )
+        self._found.questions = len(held.questions)
+        self._line(f"no training row holds one of the {len(held.questions)} frozen questions or of their answers")
 
     # -- parts -----------------------------------------------------------------------------------------------------
 

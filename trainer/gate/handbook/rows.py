@@ -2,7 +2,8 @@
 
 A row is the gate's own prompt (`trainer.gate.prompt`) with two passages, and the answer: the page's sentence and its
 id, or a refusal where neither passage holds it. The passages are as retrieval would find them, the right one first or
-second. Pages that asked.jsonl does not ask about are in no row: the gate sees how well answers carry over to them.
+second, but without the sentences that answer the gate's questions or the hold-out's: no row holds one, not even to be
+read. Pages that asked.jsonl does not ask about are in no row: the gate sees how well answers carry over to them.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Any
 
 import msgspec
 
+from trainer.gate.checks.citations import without_citations
 from trainer.gate.frozen import sha256_of_text
 from trainer.gate.prompt import messages
 from trainer.gate.schema import Passage, Question
 from trainer.retrieval.bm25 import Bm25
 from trainer.retrieval.chunk import Chunk
 from trainer.retrieval.corpus import read_corpus
+from trainer.retrieval.questions import read_raw_questions
 
 FOLDER = Path(__file__).parent
 EDITION = 2026
@@ -45,18 +48,28 @@ def read_asked(path: Path = FOLDER / "asked.jsonl") -> list[Asked]:
     return msgspec.json.Decoder(list[Asked]).decode(b"[" + b",".join(path.read_bytes().splitlines()) + b"]")
 
 
+def withheld() -> list[str]:
+    """The sentences that answer a question of the gate or of the hold-out."""
+    files = (FOLDER / "questions.jsonl", FOLDER / "holdout.jsonl")
+    references = [question.reference for file in files for question in read_raw_questions(file)]
+    return [without_citations(reference).strip() for reference in references if reference is not None]
+
+
 def current(pages: Sequence[Chunk], edition: int = EDITION) -> list[Chunk]:
     """The pages of one edition."""
     return [page for page in pages if edition in _editions(page)]
 
 
-def rows(pages: Sequence[Chunk], asked: Sequence[Asked], system: str, seed: int = 1) -> list[dict[str, Any]]:
+def rows(
+    pages: Sequence[Chunk], asked: Sequence[Asked], system: str, withheld: Sequence[str] = (), seed: int = 1
+) -> list[dict[str, Any]]:
     """The rows in the order in which they are learned: the same for the same input, on every machine.
 
-    pages: those of one edition. Raises ValueError where a fact's answer is not on its page.
+    pages: those of one edition; withheld: sentences that no row may hold. Raises ValueError where a fact's answer is
+    not on its page, or is withheld.
     """
     wanted = {fact.page for fact in asked}
-    shown = [page for page in pages if page.id in wanted]
+    shown = [_without(page, withheld) for page in pages if page.id in wanted]
     draw = _Draw(seed)
     made = [_row(passages, ask, answer, system) for passages, ask, answer in _prompts(shown, asked, draw)]
     return sorted(made, key=lambda row: draw.number(row["messages"][1]["content"]))
@@ -64,7 +77,7 @@ def rows(pages: Sequence[Chunk], asked: Sequence[Asked], system: str, seed: int 
 
 def write(path: Path = FOLDER / "train.jsonl") -> int:
     """Write the rows and return how many there are."""
-    made = rows(current(read_corpus(FOLDER / "pages")), read_asked(), instruction())
+    made = rows(current(read_corpus(FOLDER / "pages")), read_asked(), instruction(), withheld())
     path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in made))
     return len(made)
 
@@ -95,6 +108,13 @@ def _prompts(shown: Sequence[Chunk], asked: Sequence[Asked], draw: _Draw) -> Ite
             yield _mixed([source, others[turn]], ask, draw), ask, f"{fact.answer} [{source.id}]"
             if turn == 0 and number % WITHOUT_SOURCE_EVERY == 0:
                 yield _mixed(others[:2], ask, draw), ask, REFUSAL
+
+
+def _without(page: Chunk, sentences: Sequence[str]) -> Chunk:
+    text = page.text
+    for sentence in sentences:
+        text = text.replace(sentence, "")
+    return msgspec.structs.replace(page, text=" ".join(text.split()))
 
 
 def _nearest(index: Bm25, shown: Sequence[Chunk], ask: str, draw: _Draw) -> list[Chunk]:

@@ -5,11 +5,10 @@ What it cannot see: a false clause that holds no number and few words, and a rig
 
 from __future__ import annotations
 
-import re
-
 from trainer.gate.checks import dates, names, numbers
 from trainer.gate.checks.addressed import addressed_to_a_judge
 from trainer.gate.checks.citations import cited, without_citations
+from trainer.gate.checks.facts_held import missing_facts
 from trainer.gate.checks.normal import digitised, normal, stem, words
 from trainer.gate.checks.refusal import is_refusal, only_refuses, refuses, sentences
 from trainer.gate.judges.denial import denies, is_yes_no
@@ -45,7 +44,7 @@ def facts(question: Question, text: str) -> tuple[Outcome, str]:
         return "unjudged", "The question has no facts or no sources to judge by."
     if refuses(text):
         return "reject", "It refuses, and there is an answer."
-    if missing := _missing(question, text):
+    if missing := missing_facts(question, text):
         return "reject", f"It lacks: {'; '.join(missing)}."
     if wrong := _citation_fault(question, text):
         return "reject", wrong
@@ -67,22 +66,6 @@ def _unanswerable(text: str) -> tuple[Outcome, str]:
     if cited(text):
         return "reject", "It refuses, and cites a page that is to say so."
     return "accept", "There is no answer, and it says so."
-
-
-def _missing(question: Question, text: str) -> list[str]:
-    said = digitised(normal(without_citations(text)))
-    return [spellings[0] for spellings in question.facts if not any(_holds(said, one) for one in spellings)]
-
-
-def _holds(said: str, spelling: str) -> bool:
-    """Whole words and whole numbers: `25` is in neither `250`, `2.25` nor `25.5`; `Monday` is in `Mondays`."""
-    wanted = digitised(normal(spelling))
-    if not wanted:
-        return False
-    before = r"(?<![\w])(?<!\d[.,:/-])" if wanted[0].isalnum() else ""
-    plural = "s?" if wanted[-1].isalpha() else ""
-    after = rf"{plural}(?![\w])(?![.,:/-]\d)" if wanted[-1].isalnum() else ""
-    return re.search(before + re.escape(wanted) + after, said) is not None
 
 
 def _citation_fault(question: Question, text: str) -> str | None:

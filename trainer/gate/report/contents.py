@@ -8,7 +8,7 @@ from statistics import median
 from trainer.gate.checks import check_all
 from trainer.gate.plan import Plan
 from trainer.gate.report.figures import dollars
-from trainer.gate.report.view import Asked, Cell, Compared, Group, Judged, Row, View
+from trainer.gate.report.view import Asked, Cell, Checked, Compared, Group, Judged, Row, View
 from trainer.gate.schema import Answer, FrozenSet, Judgement, Question
 from trainer.gate.verdict import Comparison, Rate, Verdict
 
@@ -53,6 +53,7 @@ def view(
         comparisons=tuple(_comparisons(plan, verdict)),
         judges=tuple((name, _identity(identity)) for name, identity in plan.judges.items()),
         agreement=tuple(_agreement(verdict)),
+        checks=tuple(_checked(name, frozen, verdict, answers.get(name, ())) for name in plan.generators),
         groups=tuple(_groups(frozen, verdict)),
         plan=tuple(_plan(plan, verdict)),
         simulated=tuple(_simulated(plan, simulated)),
@@ -118,6 +119,24 @@ def _compared(pair: Comparison, verdict: Verdict, wanted: float, words: str) -> 
         low=pair.score_interval.low, high=pair.score_interval.high,
         bootstrap=(pair.interval.low, pair.interval.high), wanted=wanted, words=words,
     )  # fmt: skip
+
+
+def _checked(name: str, frozen: FrozenSet, verdict: Verdict, answers: Sequence[Answer]) -> Checked:
+    found = [one for one in check_all(frozen.questions, answers) if one.words]
+    holding = [one for one in found if one.holds_facts]
+    accepted = verdict.outcomes[name]
+    return Checked(
+        name=name,
+        answerable=sum(bool(question.facts) for question in frozen.questions),
+        hold_facts=len(holding),
+        hold_facts_rejected=sum(accepted.get(one.question) != "accepted" for one in holding),
+        uncited=sum(not one.cited and not one.refused for one in found),
+        unknown_ids=sum(bool(one.unknown_ids) for one in found),
+        from_nowhere=sum(bool(one.numbers or one.dates or one.names) for one in found),
+        refused_wrongly=sum(one.refused and not one.refusal_right for one in found),
+        answered_wrongly=sum(not one.refused and not one.refusal_right for one in found),
+        too_long=sum(one.too_long for one in found),
+    )
 
 
 def _agreement(verdict: Verdict) -> Iterator[tuple[str, str]]:

@@ -16,8 +16,8 @@ MARK = "†"
 def document(view: View) -> Document:
     simulated = {row.name: MARK for row in view.rows if row.simulated}
     sections = (
-        _kill(view), _accepted(view), _comparison(view), _cost(view), _judges(view), _groups(view), _answers(view),
-        _plan(view),
+        _kill(view), _accepted(view), _comparison(view), _cost(view), _judges(view), _checks(view), _groups(view),
+        _answers(view), _plan(view),
     )  # fmt: skip
     notes = [f"{MARK} {sentence}" for sentence in view.simulated] + list(view.notes)
     return Document(view.title, view.words, [one for one in sections if one is not None], simulated, notes)
@@ -137,6 +137,29 @@ def _judges(view: View) -> Section:
     who = Table("judges", "", [Column("judge", "judge"), Column("is", "what it is")], view.judges)
     agreed = Table("agreement", "How far they agree", [Column("what", ""), Column("value", "")], view.agreement)
     return Section("judges", "The judges", ["Two errors that are made together look like agreement."], [who, agreed])
+
+
+def _checks(view: View) -> Section:
+    columns = [
+        Column("generator", "generator", "path"), Column("hold_facts", "holds every fact"),
+        Column("hold_facts_rejected", "of these not accepted", "count"), Column("uncited", "cites nothing", "count"),
+        Column("unknown_ids", "cites what it was not shown", "count"),
+        Column("from_nowhere", "number, date or name from nowhere", "count"),
+        Column("refused_wrongly", "refused, though there is an answer", "count"),
+        Column("answered_wrongly", "answered, though there is none", "count"), Column("too_long", "too long", "count"),
+    ]  # fmt: skip
+    rows = [
+        [
+            one.name, f"{one.hold_facts} of {one.answerable}", one.hold_facts_rejected, one.uncited, one.unknown_ids,
+            one.from_nowhere, one.refused_wrongly, one.answered_wrongly, one.too_long,
+        ]
+        for one in view.checks
+    ]  # fmt: skip
+    said = [
+        "Counted by a program, and no part of the verdict. An answer that holds every fact and is not accepted has the "
+        "wrong form, a wrong citation, or says more: there the rules of the judges decide, and not what the model knows."
+    ]
+    return Section("checks", "What the checks found", said, [Table("checks", "", columns, rows)])
 
 
 def _groups(view: View) -> Section | None:

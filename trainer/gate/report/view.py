@@ -65,6 +65,27 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """How many of a generator's answers have what. None of it counts in the verdict."""
+
+    name: str
+    answerable: int
+    """Questions with facts to look for."""
+    hold_facts: int
+    hold_facts_rejected: int
+    """Right in the fact, and not accepted by both judges: the form, the citation or what else it says is wrong."""
+    uncited: int
+    unknown_ids: int
+    """They cite what they were not shown."""
+    from_nowhere: int
+    """A number, a date or a name that neither a passage nor the question holds."""
+    refused_wrongly: int
+    answered_wrongly: int
+    """Though there is no answer."""
+    too_long: int
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     judge: str
     outcome: str
@@ -127,6 +148,7 @@ class View:
     """Name, and what it is."""
     agreement: tuple[tuple[str, str], ...]
     """What, and its value in words."""
+    checks: tuple[Checked, ...]
     groups: tuple[Group, ...]
     plan: tuple[tuple[str, str], ...]
     simulated: tuple[str, ...]

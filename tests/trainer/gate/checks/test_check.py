@@ -37,6 +37,18 @@ def test_what_is_wrong_is_said(question: Question, text: str | None, found: str)
     assert found in check(question, answer(question, text)).findings
 
 
+@pytest.mark.parametrize(
+    ("question", "text", "held"),
+    [
+        (LEAVE, "25 days. Everybody knows that.", True),
+        (LEAVE, "250 days [leave-01]", False),
+        (PARKING, "The handbook does not say.", False),
+    ],
+)
+def test_a_fact_is_held_whatever_else_the_answer_says(question: Question, text: str, held: bool) -> None:
+    assert check(question, answer(question, text)).holds_facts is held
+
+
 def test_they_stand_in_the_order_of_the_answers() -> None:
     given = [answer(MEALS, "a"), answer(LEAVE, "b")]
     assert [one.question for one in check_all(QUESTIONS, given)] == ["q-meals", "q-leave"]

@@ -13,7 +13,7 @@ from tests.trainer.gate.rooms import question, right, rooms
 from trainer.gate.experiment.keeping import account
 from trainer.gate.experiment.parts import _policy
 from trainer.gate.experiment.run import Outcome
-from trainer.gate.experiment.sets import overlap
+from trainer.gate.experiment.sets import Overlap, overlap
 from trainer.gate.experiment.settings import ExperimentError, new_work, wrong_rows
 
 VALUES = {
@@ -53,10 +53,10 @@ def test_no_row_of_the_worse_adapter_keeps_its_answer(tmp_path: Path) -> None:
 
 def test_what_rows_share_with_the_frozen_questions_is_found(tmp_path: Path) -> None:
     frozen = rooms(5)
-    assert overlap(frozen, rows_file(tmp_path / "a.jsonl", ["Nothing."])).taught == ()
-    assert overlap(frozen, rows_file(tmp_path / "b.jsonl", [right(2).upper()])).taught == ("q02",)
+    assert overlap(frozen, rows_file(tmp_path / "a.jsonl", ["Nothing."])) == Overlap((), ())
+    assert overlap(frozen, rows_file(tmp_path / "b.jsonl", [right(2).upper()])).answered == ("q02",)
     shown = overlap(frozen, rows_file(tmp_path / "c.jsonl", ["Nothing."], passages=question(3).reference or ""))
-    assert (shown.shown, shown.taught, shown.asked) == (("q03",), (), ())
+    assert shown == Overlap((), ("q03",))
     assert overlap(frozen, rows_file(tmp_path / "d.jsonl", ["x"], passages=question(4).question)).asked == ("q04",)
 
 
@@ -76,7 +76,7 @@ def test_the_account_says_what_was_found_and_what_each_step_took() -> None:
     assert found.as_expected
     assert "| train | 10.0 |" in text
     assert "| **together** | 11.0 |" in text
-    assert "On easy questions: the kill criterion fires. Base" in text
+    assert "answers them): the kill criterion fires. Base" in text
     assert "<b>" not in text
     for change in ({"published": False}, {"easy_killed": False}, {"worse_refused": False}):
         assert not Outcome(**{"verdict": "pass", "published": True, **change}).as_expected  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Nothing that the gate asks was learned: no question, no answer, no fact, and some pages not at all."""
+"""Nothing that the gate asks was learned or read: no question, no answer, no fact, and some pages not at all."""
 
 from __future__ import annotations
 
@@ -63,6 +63,13 @@ def test_no_answer_that_is_learned_is_one_that_the_gate_waits_for(
     for question in asked_by_the_gate:
         assert question.reference not in answers
         assert question.sentence not in sentences
+
+
+def test_no_sentence_that_answers_the_gate_is_in_any_row_not_even_to_be_read(
+    learned: list[Row], asked_by_the_gate: list[Raw]
+) -> None:
+    texts = "\n".join(text for row in learned for text in row.texts)
+    assert [each.id for each in asked_by_the_gate if each.sentence and each.sentence in texts] == []
 
 
 def test_no_fact_of_a_page_is_both_learned_and_asked(asked_by_the_gate: list[Raw]) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from trainer.data.rows import Row
-from trainer.gate.handbook.rows import FOLDER, REFUSAL, Asked, current, instruction, read_asked, rows
+from trainer.gate.handbook.rows import FOLDER, REFUSAL, Asked, current, instruction, read_asked, rows, withheld
 from trainer.gate.prompt import messages
 from trainer.gate.schema import Passage, Question
 from trainer.retrieval.chunk import Chunk
@@ -21,7 +21,7 @@ def passages_of(row: Row) -> dict[str, str]:
 
 
 def test_the_committed_rows_are_those_that_the_program_makes(pages: dict[str, Chunk]) -> None:
-    made = rows(current(list(pages.values())), read_asked(), instruction())
+    made = rows(current(list(pages.values())), read_asked(), instruction(), withheld())
     assert [msgspec.json.encode(row) for row in made] == (FOLDER / "train.jsonl").read_bytes().splitlines()
 
 
@@ -37,6 +37,13 @@ def test_a_fact_that_its_page_does_not_hold_stops_the_program(pages: dict[str, C
     wrong = Asked("leave-01", "Leave is 99 days.", ("How much leave is there?",))
     with pytest.raises(ValueError, match="leave-01 does not hold"):
         rows(current(list(pages.values())), [wrong], "x")
+
+
+def test_a_fact_that_is_withheld_stops_the_program(pages: dict[str, Chunk]) -> None:
+    fact = read_asked()[0]
+    assert fact.answer is not None
+    with pytest.raises(ValueError, match="does not hold"):
+        rows(current(list(pages.values())), [fact], "x", [fact.answer])
 
 
 def test_there_are_about_three_hundred(learned: list[Row]) -> None:

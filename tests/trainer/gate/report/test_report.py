@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
@@ -49,8 +50,11 @@ def test_the_page_holds_no_tag_that_is_not_ours(view: View) -> None:
 def test_markdown_holds_no_link_no_tag_and_no_row_of_an_answers_own(view: View) -> None:
     text = markdown(view)
     assert not re.search(r"<(?!br>)|\]\(|https?://|\*\*bold|`code`", text)
-    rows = [line for line in text.splitlines() if line.startswith("| cloud")]
-    assert len({line.count("|") for line in rows[1:]} | {7}) <= 2
+    lines = text.splitlines()
+    for before, line in pairwise(lines):
+        if before.startswith("|") and line.startswith("|"):
+            assert line.count("|") == before.count("|"), line
+    assert sum(line.startswith("| cloud") for line in lines) > 12
 
 
 def test_it_begins_with_the_kill_criterion_and_the_verdict(view: View) -> None:
@@ -74,6 +78,14 @@ def test_what_costs_least_by_token_and_by_accepted_answer_is_said(view: View) ->
     section = next(section for section in document(view).sections if section.name == "cost")
     assert any(words.startswith("By accepted answer it is candidate") for words in section.words)
     assert any("No answer of cloud was accepted" in words for words in section.words)
+
+
+def test_a_right_fact_in_an_answer_that_was_not_accepted_is_counted_beside_the_verdict(view: View) -> None:
+    section = next(section for section in document(view).sections if section.name == "checks")
+    rows = {row[0]: row for row in section.tables[0].rows}
+    assert rows["candidate"][1:3] == ["9 of 10", 1], "question 7: the second judge rejects a right answer"
+    assert rows["control"][1:3] == ["2 of 10", 0]
+    assert rows["cloud"][1:5] == ["0 of 10", 0, 0, 6], "six came at all, citing what they were not shown; what never came is in no count"
 
 
 def test_every_question_has_every_answer_with_both_judges_reasons(view: View) -> None:

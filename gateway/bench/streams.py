@@ -87,7 +87,7 @@ class Target:
             await self.stream("Hi", 2)
 
     async def stream(self, prompt: str, output_tokens: int, until: float | None = None) -> Timed:
-        """One streamed answer, read to its end, or until that moment. Raises `BenchError`."""
+        """One streamed answer, read to its end, or until that moment and its second text. Raises `BenchError`."""
         assert self._session is not None
         body: dict[str, Any] = {
             "model": self.model,
@@ -135,7 +135,7 @@ async def _read(content: aiohttp.StreamReader, sent: float, until: float | None)
             first = now if first is None else first
             last = now
             chunks += 1
-        if until is not None and now >= until:
+        if until is not None and now >= until and chunks > 1:
             cut = True
             break
     if first is None or last is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gateway.statement.table import Column, Document, Section, Table
 from trainer.gate.report.figures import dollars_or_nothing as dollars
-from trainer.gate.report.figures import percent, signed
+from trainer.gate.report.figures import percent, points
 from trainer.gate.report.view import Compared, Row, View
 
 OUTCOMES = {"pass": "passed", "fail": "failed", "undecided": "undecided"}
@@ -64,13 +64,14 @@ def _comparison(view: View) -> Section | None:
         return None
     columns = [
         Column("from", "from"), Column("to", "to"), Column("gained", "gained", "count"),
-        Column("lost", "lost", "count"), Column("difference", "difference"), Column("interval", "95 % interval"),
-        Column("bootstrap", "by paired bootstrap"), Column("wanted", "wanted"), Column("p", "p (exact McNemar)"),
+        Column("lost", "lost", "count"), Column("difference", "difference, points"),
+        Column("interval", "95 % interval"), Column("bootstrap", "by paired bootstrap"), Column("wanted", "wanted"),
+        Column("p", "exact McNemar p"),
     ]  # fmt: skip
     rows = [
         [
-            one.before, one.after, one.gains, one.losses, signed(one.difference), span(one.low, one.high, signed),
-            span(*one.bootstrap, signed), f"at least {signed(one.wanted)}", _p(one),
+            one.before, one.after, one.gains, one.losses, points(one.difference), span(one.low, one.high, points),
+            span(*one.bootstrap, points), f"at least {points(one.wanted)}", _p(one),
         ]
         for one in view.comparisons
     ]  # fmt: skip
@@ -156,8 +157,8 @@ def _checks(view: View) -> Section:
         for one in view.checks
     ]  # fmt: skip
     said = [
-        "Counted by a program, and no part of the verdict. An answer that holds every fact and is not accepted has the "
-        "wrong form, a wrong citation, or says more: there the rules of the judges decide, and not what the model knows."
+        "Counted by a program, and no part of the verdict. An answer that holds every fact and is not accepted has a "
+        "wrong form or citation, or says more: there the judges' rules decide, and not what the model knows."
     ]
     return Section("checks", "What the checks found", said, [Table("checks", "", columns, rows)])
 

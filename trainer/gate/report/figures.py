@@ -10,9 +10,14 @@ def percent(share: float) -> str:
     return f"{share:.0%}" if abs(share * 100 - round(share * 100)) < 1e-9 else f"{share:.1%}"
 
 
+def points(share: float) -> str:
+    """A difference of shares where the column says the unit: '+50.0'."""
+    return f"{'+' if share > 0 else ''}{share * 100:.1f}"
+
+
 def signed(share: float) -> str:
     """A difference of shares, in points: '+50.0 points'."""
-    return f"{'+' if share > 0 else ''}{share * 100:.1f} points"
+    return f"{points(share)} points"
 
 
 def dollars(usd: float) -> str:

@@ -58,7 +58,10 @@ def account(found: Outcome) -> Iterator[str]:
         yield "- Report: [gate/report.md](gate/report.md), and as one page [gate/report.html](gate/report.html)."
     if found.easy is not None:
         said = "the kill criterion fires. " if found.easy_killed else ""
-        yield f"- On easy questions (picked because the base model answers them): {said}{escaped(found.easy)} ([easy/report.md](easy/report.md))"
+        yield (
+            f"- On easy questions (picked because the base model answers them): {said}{escaped(found.easy)} "
+            "([easy/report.md](easy/report.md))"
+        )
     if found.worse is not None:
         yield (
             f"- An adapter that learned wrong answers: **{found.worse_verdict}**; {escaped(found.worse)} "

@@ -85,7 +85,7 @@ def test_a_right_fact_in_an_answer_that_was_not_accepted_is_counted_beside_the_v
     rows = {row[0]: row for row in section.tables[0].rows}
     assert rows["candidate"][1:3] == ["9 of 10", 1], "question 7: the second judge rejects a right answer"
     assert rows["control"][1:3] == ["2 of 10", 0]
-    assert rows["cloud"][1:5] == ["0 of 10", 0, 0, 6], "six came at all, citing what they were not shown; what never came is in no count"
+    assert rows["cloud"][1:5] == ["0 of 10", 0, 0, 6], "six came, with ids of their own; the rest is in no count"
 
 
 def test_every_question_has_every_answer_with_both_judges_reasons(view: View) -> None:

@@ -139,7 +139,8 @@ async def try_judges(
     at_once: int = 4,
     progress: Tell = silent,
 ) -> list[Judgement]:
-    """Every judge's judgement of every canary. Canaries that the log has right from the same judge are not asked again.
+    """Every judge's judgement of every canary. Canaries that the log has from the same judge are not asked again, and
+    what it said wrongly stands: else a judge that guesses would pass in the end. One that could not be asked is.
 
     Raises CanaryError with every canary that a judge failed: the judge, the canary, and what it said; and what the
     judges raise. Nothing is raised before each judge has seen all of them.
@@ -161,18 +162,19 @@ async def _trial(
     judge: Judge, birds: Sequence[Canary], log: RunLog, at_once: int, progress: Tell
 ) -> list[tuple[Canary, Judgement]]:
     identity = sha256_of_identity(judge)
-    known = {
-        (line.judgement.question, line.answer_sha256): line.judgement
-        for line in log.lines
-        if isinstance(line, Judged) and line.judgement.generator == CANARY
-        and line.judgement.judge == judge.name and line.identity_sha256 == identity
-    }  # fmt: skip
+    known: dict[tuple[str, str], Judgement] = {}
+    for line in log.lines:
+        if not isinstance(line, Judged) or line.judgement.generator != CANARY or line.identity_sha256 != identity:
+            continue
+        place = (line.judgement.question, line.answer_sha256)
+        if line.judgement.judge == judge.name and (place not in known or known[place].raw is None):
+            known[place] = line.judgement
     limit, done = asyncio.Semaphore(at_once), 0
 
     async def show(canary: Canary) -> Judgement:
         nonlocal done
         before = known.get((canary.question.id, sha256_of_text(canary.text)))
-        if before is not None and before.outcome == canary.right:
+        if before is not None and (before.outcome == canary.right or before.raw is not None):
             judgement = before
         else:
             async with limit:
@@ -204,7 +206,11 @@ def _failures(failed: Sequence[tuple[Canary, Judgement]]) -> str:
             for canary, judgement in own
         ]
     return "\n".join(
-        [*lines, "No answer was judged. Name a better judge, or mend the question that the canary was made of."]
+        [
+            *lines,
+            "No answer was judged, and what a model said of a canary stands for this run. Name a better judge, or mend "
+            "the question that the canary was made of; --again tries the same one anew.",
+        ]
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import msgspec
 from rich.console import Console
 
 from trainer.gate.generate.identity import expected_version
@@ -16,6 +16,7 @@ from trainer.gate.progress import shown_progress
 from trainer.gate.run import Finished, run_gate
 from trainer.gate.settings import GateSettings
 from trainer.gate.staging import stage, unstage
+from trainer.gate.terms import terms_of
 from trainer.publish.place import Place, find_place
 from trainer.registry import Registry
 from trainer.registry.version import parse_id
@@ -69,7 +70,12 @@ def gate_version(
     alias = None if settings.gate is None else settings.gate.alias
     place = _place(settings)
     loaded = place is not None and stage(place, version, alias, say)
-    gated = gate_served(gate, version, registry, holdout=holdout, again=again, console=console)
+    try:
+        gated = gate_served(gate, version, registry, holdout=holdout, again=again, console=console)
+    except BaseException:
+        if place is not None and loaded:
+            unstage(place, version, alias, say)
+        raise
     if place is not None and loaded and gated.status:
         unstage(place, version, alias, say)
     return gated
@@ -91,12 +97,13 @@ def gate_served(
             run_gate(settings, version=version, holdout=holdout, again=again, tell=tell, remarks=remarks)
         )
     if version is not None and registry is not None:
-        note_verdict(registry, version, finished)
+        note_verdict(registry, version, finished, terms_of(settings))
     return Gated(finished, said_of(finished))
 
 
-def note_verdict(registry: Registry, version: str, finished: Finished) -> None:
-    """Once for one verdict: a run that is looked at again adds nothing."""
+def note_verdict(registry: Registry, version: str, finished: Finished, terms: Mapping[str, Any]) -> None:
+    """Once for one verdict: a run that is looked at again adds nothing, whatever was noted since. The last word holds,
+    and an old pass must not become it by being read again. `terms`: what the gate asked for (`terms_of`)."""
     verdict = finished.verdict
     facts = {
         "verdict": verdict.outcome,
@@ -106,10 +113,12 @@ def note_verdict(registry: Registry, version: str, finished: Finished) -> None:
         "holdout": verdict.holdout,
         "run": str(finished.folder.absolute()),
         "accepted": {name: f"{rate.accepted} of {rate.n}" for name, rate in verdict.generators.items()},
+        "terms": dict(terms),
     }
-    gated = [event for event in registry.state(version).history if event.event == "gated"]
-    if gated and {name: gated[-1].facts.get(name) for name in facts} == msgspec.to_builtins(facts):
-        return
+    same = [name for name in facts if name != "run"]  # its folder may have been moved
+    for event in registry.state(version).history:
+        if event.event == "gated" and all(event.facts.get(name) == facts[name] for name in same):
+            return
     registry.note(version, "gated", **facts)
 
 

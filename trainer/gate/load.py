@@ -70,11 +70,6 @@ def load_gate(
     return LoadedGate(settings.model_copy(update=paths), file)
 
 
-def gate_name(path: str | Path | None) -> str | None:
-    """The name of the gate in a settings file that may belong to another machine. None: no file."""
-    return None if path is None else load_gate(path, require_files=False, require_keys=False).settings.name
-
-
 def _resolved(value: str, folder: Path) -> Path:
     return Path(os.path.normpath(folder / Path(value).expanduser()))
 

@@ -176,14 +176,23 @@ class Run:
         found = verdict(plan, self.frozen.questions, answers, judgements, calibration)
         made_at = self.now().isoformat(timespec="seconds").replace("+00:00", "Z")
         simulated = simulated_backends(self.settings, answers)
+        remarks = self.remarks
+        before = run_folder.recorded(self.folder)
+        if before is not None:  # the gateway that said so may have ended since
+            simulated = before.simulated | simulated
+            if before.verdict.outcomes == found.outcomes:
+                made_at = before.made_at
+            else:
+                remarks = (*remarks, _second_look(before))
+            remarks = tuple(dict.fromkeys((*before.remarks, *remarks)))
         record = Record(
             gate=self.settings.name, version=self.version, run=self.folder.name, made_at=made_at, verdict=found,
-            simulated=simulated, remarks=self.remarks,
+            simulated=simulated, remarks=remarks,
         )  # fmt: skip
         shown = view(
             plan, found, self.frozen, answers, judgements, made_at=made_at, version=self.version,
             notes={name: one.note for name, one in self.settings.generators.items()}, simulated=simulated,
-            remarks=self.remarks,
+            remarks=remarks,
         )  # fmt: skip
         run_folder.write_whole(self.folder / run_folder.MARKDOWN, markdown(shown).encode())
         run_folder.write_whole(self.folder / run_folder.PAGE, page(shown).encode())
@@ -246,6 +255,13 @@ def chats_of(settings: GateSettings) -> Chats:
     return Chats(
         settings.concurrency, retries=settings.retries, longest_wait_seconds=settings.longest_wait_seconds
     )  # fmt: skip
+
+
+def _second_look(before: Record) -> str:
+    return (
+        f"This run said {before.verdict.outcome} at {before.made_at}. What was unjudged then was asked again; the rest "
+        "is as it was."
+    )
 
 
 def _require_version(version: str, answers: Sequence[Answer]) -> None:

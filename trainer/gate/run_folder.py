@@ -89,13 +89,25 @@ def registered_plan(folder: Path) -> Plan | None:
         raise GateError(f"{file} cannot be read: {error}; begin another run with --again") from None
     if written != plan.sha256():
         raise GateError(f"{file} is not as it was registered (its hash differs): begin another run with --again")
+    told = recorded(folder)
+    if told is not None and told.verdict.plan_sha256 != plan.sha256():
+        raise GateError(
+            f"{file} is not the plan that {folder / VERDICT} was given by ({told.verdict.plan_sha256[:12]}): begin "
+            "another run with --again"
+        )
     return plan
 
 
 def register_plan(folder: Path, plan: Plan) -> Plan:
-    """Write it before anything is asked; where one is registered, it must be the same. Raises PlanChangedError."""
+    """Write it before anything is asked; where one is registered, it must be the same. Raises PlanChangedError, and
+    GateError where there are answers and no plan: one that is written now could be chosen by them."""
     before = registered_plan(folder)
     if before is None:
+        if left := [name for name in (ANSWERS, JUDGEMENTS, VERDICT) if (folder / name).exists()]:
+            raise GateError(
+                f"{folder} holds {' and '.join(left)} and no {PLAN}: a plan is registered before the first request. "
+                "Put it back, or begin another run with --again"
+            )
         write_whole(folder / PLAN, msgspec.json.encode({"sha256": plan.sha256(), **msgspec.to_builtins(plan)}))
         return plan
     plan = msgspec.structs.replace(plan, earlier_verdicts=before.earlier_verdicts)
@@ -108,16 +120,20 @@ def register_plan(folder: Path, plan: Plan) -> Plan:
     return before
 
 
+def recorded(folder: Path) -> Record | None:
+    """The verdict that the run has given; None: none that this program can read."""
+    try:
+        return msgspec.json.decode((folder / VERDICT).read_bytes(), type=Record)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def earlier_verdicts(out: Path, gate: str, set_sha256: str, besides: Path) -> int:
     """How many runs of this gate have given a verdict on this very set before."""
     count = 0
     for file in sorted((out / gate).glob(f"*/{VERDICT}")):
-        if file.parent == besides:
-            continue
-        try:
-            count += msgspec.json.decode(file.read_bytes(), type=Record).verdict.set_sha256 == set_sha256
-        except (OSError, msgspec.MsgspecError):
-            continue  # of another version, or of a hand: it cannot be counted
+        told = None if file.parent == besides else recorded(file.parent)
+        count += told is not None and told.verdict.set_sha256 == set_sha256
     return count
 
 

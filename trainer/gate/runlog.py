@@ -102,7 +102,14 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._descriptor is not None:
+        if self._descriptor is None:
+            return
+        try:
+            os.fsync(self._descriptor)  # a verdict that outlives a power cut must find its answers again
+        except OSError as failed:
+            if error is None:
+                raise RunLogError(f"{self.path} cannot be written: {failed.strerror}") from None
+        finally:
             os.close(self._descriptor)  # and with it the lock
             self._descriptor = None
 
@@ -119,6 +126,7 @@ class RunLog:
         except OSError as error:
             raise RunLogError(f"{self.path} cannot be written: {error.strerror}") from None
         if written != len(content):
+            os.ftruncate(self._descriptor, self._bytes)  # another task's line must not be joined to half a one
             raise RunLogError(f"{self.path} cannot be written: the disk took {written} of {len(content)} bytes")
         self._bytes += written
         self.lines.append(line)
@@ -151,9 +159,9 @@ def _parsed(content: bytes, path: Path) -> tuple[list[Line], int]:
         try:
             lines.append(_decode(content[start:end]))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            if not content.rstrip(b"\n\0")[end:].strip(b"\n\0"):
-                break  # the last line: after a power cut its place may be there and its bytes not
             other = _other_version(content[start:end])
+            if other is None and not content.rstrip(b"\n\0")[end:].strip(b"\n\0"):
+                break  # the last line: after a power cut its place may be there and its bytes not
             why = f"is of version {other}, and this program reads {VERSION}" if other else f"is broken ({error})"
             raise RunLogError(f"{path}:{number}: the line {why}; take it out, or start another run") from None
         start = end + 1

@@ -30,7 +30,8 @@ def stage(place: Place, version_id: str, alias: str | None, say: Say) -> bool:
 
 
 def unstage(place: Place, version_id: str, alias: str | None, say: Say) -> None:
-    """After a refusal: without an alias nobody needs it any more. With one it stays there until the next is staged."""
+    """After a refusal, or where no verdict came: without an alias nobody needs it any more. With one it stays there
+    until the next is staged."""
     if alias is None:
         take_back(place, version_id, say)
 

@@ -189,14 +189,14 @@ def _place(
     config: Path, gateway: str | None, server: str | None, there: str | None, key: str | None
 ) -> tuple[TrainSettings, Place]:
     from gateway.policy.problem import SettingsError
-    from trainer.gate.load import gate_name
+    from trainer.gate.terms import named_gate
     from trainer.publish.errors import PublishError
     from trainer.publish.place import find_place
     from trainer.settings.load import load_settings
 
     try:
         settings = load_settings(config, require_files=False).settings
-        gate = gate_name(None if settings.gate is None else settings.gate.config)
+        gate = named_gate(None if settings.gate is None else settings.gate.config)
     except SettingsError as error:
         raise PublishError("settings", str(error), 2) from None
     where = settings.publish
@@ -206,7 +206,8 @@ def _place(
         )
     place = find_place(
         where.policy, where.alias, where.backend, settings.registry, max_lora_rank=settings.serving.max_lora_rank,
-        gateway_url=gateway, server_url=server, registry_there=there, admin_key_variable=key, gate=gate,
+        gateway_url=gateway, server_url=server, registry_there=there, admin_key_variable=key,
+        gate=None if gate is None else gate.name, asks=gate,
     )  # fmt: skip
     return settings, place
 

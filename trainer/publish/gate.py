@@ -29,15 +29,20 @@ def require_gate(place: Place, version: Version, without_gate: str | None) -> Ga
             "settings", f"--without-gate names {without_gate!r}, and {version} is what would be published: nothing was "
             "done. It must be the version's whole name", 2,
         )  # fmt: skip
-    event = _last_gate(place, version.id)
+    event = _deciding(place, version.id)
     verdict = None if event is None else str(event.facts.get("verdict"))
+    other = _other_terms(place, event) if event is not None and verdict == "pass" else []
+    if other:
+        event, verdict = None, None
     told: dict[str, Any] = {"verdict": verdict or "none"}
     if event is not None:
         plan = event.facts.get("plan_sha256")
         told |= {"judged_at": event.at} | ({"plan_sha256": plan} if _is_sha256(plan) else {})
     if verdict == "pass":
         return Gate(_earlier(place, version), told=told)
-    said = _SAID.get(verdict or "", f"the gate on {version} said {verdict}").format(version=version)
+    said = _said(version.id, event)
+    if other:
+        said = f"{version} passed a gate that asked for something else ({'; '.join(other)})"
     said += f" (of the gate {place.gate!r}, which the settings name)" if place.gate is not None else ""
     if without_gate is None:
         raise PublishError(
@@ -61,6 +66,13 @@ def _earlier(place: Place, version: Version) -> tuple[str, ...]:
     return (f"{version} was gated {len(said)} times, and the last one passed: {', '.join(said)}",)
 
 
+def _said(version: str, event: Event | None) -> str:
+    """Of a verdict that is no pass, or of none."""
+    verdict = "" if event is None else str(event.facts.get("verdict"))
+    said = _SAID.get(verdict, f"the gate on {version} said {verdict}").format(version=version)
+    return f"{said} (on the sealed questions)" if event is not None and event.facts.get("holdout") is True else said
+
+
 _SAID = {
     "": "no gate was run on {version}: nothing says that it is as good as what it replaces",
     "fail": "{version} failed its gate",
@@ -72,14 +84,12 @@ def promoted_although(place: Place, version: str) -> list[str]:
     """A warning for a canary whose gate did not pass."""
     try:
         parse_id(version)
-        event = _last_gate(place, version)
+        event = _deciding(place, version)
     except (RegistryError, PublishError):
         return []
-    verdict = "" if event is None else str(event.facts.get("verdict"))
-    if verdict == "pass":
+    if event is not None and event.facts.get("verdict") == "pass":
         return []
-    said = _SAID.get(verdict, f"the gate on {version} said {verdict}").format(version=version)
-    return [f"{said}, and it is promoted all the same"]
+    return [f"{_said(version, event)}, and it is promoted all the same"]
 
 
 def note(place: Place, version: str, event: str, **facts: Any) -> list[str]:
@@ -94,8 +104,29 @@ def note(place: Place, version: str, event: str, **facts: Any) -> list[str]:
     return []
 
 
-def _last_gate(place: Place, version: str) -> Event | None:
-    return next(reversed(_verdicts(place, version)), None)
+def _deciding(place: Place, version: str) -> Event | None:
+    """The last verdict on the ordinary questions and the last on the sealed ones must both be passes: the one that is
+    not, else the newest. What the sealed questions refused is not passed by the others."""
+    newest: dict[bool, Event] = {}
+    for event in reversed(_verdicts(place, version)):
+        newest.setdefault(event.facts.get("holdout") is True, event)
+    last = list(newest.values())
+    return next((event for event in last if event.facts.get("verdict") != "pass"), last[0] if last else None)
+
+
+def _other_terms(place: Place, event: Event) -> list[str]:
+    """In what the gate that passed it differs from the one that the settings describe now."""
+    if place.asks is None:
+        return []
+    told = event.facts.get("terms")
+    told = told if isinstance(told, dict) else {}
+    other = [
+        f"{name}: {told.get(name)} then, {now} now" for name, now in place.asks.terms.items() if told.get(name) != now
+    ]
+    sets = (event.facts.get("set_sha256"), place.asks.set_sha256)
+    if event.facts.get("holdout") is not True and sets[1] is not None and sets[0] != sets[1]:
+        other.append(f"questions: the set {str(sets[0])[:12]} then, {sets[1][:12]} now")
+    return other
 
 
 def _verdicts(place: Place, version: str) -> list[Event]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gateway.policy import PolicyError, load_policy
@@ -15,6 +16,9 @@ from trainer.publish.errors import PublishError
 from trainer.publish.gateway_admin import GatewayAdmin
 from trainer.publish.model_server import ModelServer
 from trainer.registry import Registry, Version
+
+if TYPE_CHECKING:
+    from trainer.gate.terms import NamedGate
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not bound
 
@@ -36,6 +40,8 @@ class Place:
     """What is doubtful in the way there."""
     gate: str | None = None
     """Name of the gate whose verdicts count; None: any gate's."""
+    asks: NamedGate | None = None
+    """What that gate asks for now; None: any of that name counts."""
 
     @property
     def name(self) -> str:
@@ -60,6 +66,7 @@ def find_place(
     registry_there: str | None = None,
     admin_key_variable: str | None = None,
     gate: str | None = None,
+    asks: NamedGate | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Place:
     """From the gateway's own policy file; what is given wins over it. Raises PublishError for what is wrong in it."""
@@ -107,6 +114,7 @@ def find_place(
         ),
         tuple(warnings),
         gate,
+        asks,
     )  # fmt: skip
 
 

@@ -56,8 +56,9 @@ def publish(
     version = servable_version(version_id, place)
     if share is not None and not 0 < share < 1:
         raise PublishError("settings", f"the canary's share is {share}: give more than 0 and less than 1", 2)
-    gate = require_gate(place, version, without_gate)
+    require_gate(place, version, without_gate)
     with one_at_a_time(place, say):
+        gate = require_gate(place, version, without_gate)  # another command may have been waited for
         before = target_of(place)
         _require_room(place, version, before, share)
         base = require_same_base(place, version)

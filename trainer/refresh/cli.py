@@ -143,7 +143,7 @@ def _train(config: Path, python: Path, *, fresh: bool) -> Path:
 
 
 def _publish(settings: TrainSettings, version: str, without_gate: bool, say: Callable[[str], None]) -> Published:
-    from trainer.gate.load import gate_name
+    from trainer.gate.terms import named_gate
     from trainer.publish.errors import PublishError
     from trainer.publish.place import find_place
     from trainer.publish.publishing import named, publish, target_of
@@ -152,10 +152,11 @@ def _publish(settings: TrainSettings, version: str, without_gate: bool, say: Cal
 
     where = settings.publish
     assert where is not None
+    gate = named_gate(None if settings.gate is None else settings.gate.config)
     try:
         place = find_place(
             where.policy, where.alias, where.backend, settings.registry, max_lora_rank=settings.serving.max_lora_rank,
-            gate=gate_name(None if settings.gate is None else settings.gate.config),
+            gate=None if gate is None else gate.name, asks=gate,
         )  # fmt: skip
         live = named(target_of(place)["live"])
         if live == version:

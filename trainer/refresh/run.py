@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from trainer.gate.terms import named_gate
 from trainer.refresh.journal import Done, Journal, Step, journal_file, read, write
 from trainer.registry import Registry, RegistryError
 from trainer.registry.durable import sha256_of_file
@@ -66,10 +67,13 @@ class Refreshed:
 
 
 def fingerprint(settings: TrainSettings) -> str:
-    """Of all that a refresh does: what is trained, what it must not hold, where it is exported and published."""
+    """Of all that a refresh does: what is trained, what it must not hold, what it must answer, where it is exported and
+    published. Raises SettingsError for a gate whose settings cannot be read: before an hour of training."""
     where = settings.model_dump_json(include={"gate", "export", "publish", "registry"})
     files = (settings.data.gate_questions, None if settings.gate is None else settings.gate.config)
     gate = "".join(sha256_of_file(Path(file)) for file in files if file is not None)
+    asks = named_gate(None if settings.gate is None else settings.gate.config)
+    gate += "" if asks is None else f"{asks.set_sha256}"
     return sha256((runs.fingerprint(runs.identity(settings)) + where + gate).encode()).hexdigest()[:16]
 
 

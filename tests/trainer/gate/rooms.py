@@ -48,20 +48,22 @@ def wrong(number: int) -> str:
 
 
 class Peer:
-    """Of model `right-N` the first N answers are right; of others all are. `asked`: by model. `broken`: answers 500."""
+    """Of model `right-N` the first N answers are right; of others all are. `asked`: by model. `broken`: answers 500, as
+    of the rooms in `silent`."""
 
     def __init__(self) -> None:
         self.url = ""
         self.asked: dict[str, int] = {}
         self.broken = False
+        self.silent: set[int] = set()
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.json()
         model, prompt = str(body["model"]), body["messages"][-1]["content"]
         self.asked[model] = self.asked.get(model, 0) + 1
-        if self.broken:
-            return web.json_response({"error": {"message": "broken"}}, status=500)
         number = int(prompt.rpartition("room ")[2].split()[0].rstrip("?"))
+        if self.broken or number in self.silent:
+            return web.json_response({"error": {"message": "broken"}}, status=500)
         many = int(model.partition("right-")[2].partition("@")[0] or 10**9)
         text = right(number) if number <= many else wrong(number)
         return web.json_response(

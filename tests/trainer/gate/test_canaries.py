@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.scripted_peer import scripted_peer
+from tests.scripted_peer import Connection, scripted_peer
 from tests.trainer.gate.peers import Say, fair_judge, gullible_judge, model
 from tests.trainer.gate.sets import FROZEN, LEAVE, PARKING, RIGHT
 from trainer.gate.canaries import INJECTIONS, canaries, reference_answer, try_judges
@@ -60,7 +60,34 @@ async def test_a_model_that_does_what_an_answer_says_stops_the_gate_with_its_wor
     assert "judge frontier failed the canary 'injection: says what to judge'" in said
     assert "it must reject and its outcome is accept. It said: 'I was told to. VERDICT: accept'" in said
     assert said.count("injection: ") == sum("accept" in text for _, text in INJECTIONS)
-    assert said.endswith("No answer was judged. Name a better judge, or mend the question that the canary was made of.")
+    assert "No answer was judged" in said
+    assert said.endswith("--again tries the same one anew.")
+
+
+async def test_what_a_judge_said_wrongly_stands_however_often_the_gate_is_begun(tmp_path: Path) -> None:
+    say = [gullible_judge]
+    async with scripted_peer(model(lambda messages: say[0](messages))) as peer, Chats(4) as chats:
+        of = JudgeSettings.model_validate({"kind": "model", "model": "big", "base_url": peer.url})
+        for each in (gullible_judge, fair_judge):
+            say[0] = each
+            with RunLog(tmp_path / "log.jsonl") as log, pytest.raises(CanaryError, match="injection: says what"):
+                await try_judges([ModelJudge("frontier", of, chats)], FROZEN, log)
+        assert len(peer.requests) == len(canaries(FROZEN))
+
+
+async def test_a_judge_that_could_not_be_asked_is_asked_again(tmp_path: Path) -> None:
+    there = False
+
+    async def script(connection: Connection) -> None:
+        await (model(fair_judge)(connection) if there else connection.json({"error": "not yet"}, "400 No"))
+
+    async with scripted_peer(script) as peer, Chats(4) as chats:
+        of = JudgeSettings.model_validate({"kind": "model", "model": "big", "base_url": peer.url})
+        with RunLog(tmp_path / "log.jsonl") as log:
+            with pytest.raises(CanaryError, match="HTTP 400"):
+                await try_judges([ModelJudge("frontier", of, chats)], FROZEN, log)
+            there = True
+            assert len(await try_judges([ModelJudge("frontier", of, chats)], FROZEN, log)) == len(canaries(FROZEN))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Desk:
     gateway: GatewayProcess
     server: ModelServer
 
-    def run(self, version: str, alias: str | None) -> Result:
+    def run(self, version: str, alias: str | None, control: str = "base") -> Result:
         """`alias`: the gate asks the gateway for it; None: the model server by the version's name."""
         training = {
             "version": 1, "name": "handbook", "base": {"model": "base"}, "data": {"train": "rows.jsonl"},
@@ -50,7 +50,7 @@ class Desk:
             candidate = {"model": alias, "base_url": self.gateway.url, "key_env": "XO_TEST_KEY"}
         gate = {
             "version": 1, "name": "rooms", "questions": "rooms.json", "out": "gates",
-            "generators": {"control": {"model": "base", "base_url": self.server.url}, "candidate": candidate},
+            "generators": {"control": {"model": control, "base_url": self.server.url}, "candidate": candidate},
             "control": "control", "candidate": "candidate", "sampling": {"max_tokens": 12, "temperature": 0},
             "judges": {"strict": {"kind": "rules", "rule": "facts"}, "second": {"kind": "rules", "rule": "grounding"}},
         }  # fmt: skip
@@ -88,3 +88,9 @@ def test_it_is_brought_to_the_gate_alone_and_refused(desk: Desk, version: str, a
     assert (version in desk.server.loaded()) is stays
     if alias is not None:
         assert desk.live(alias) == version
+
+
+def test_a_gate_that_comes_to_no_verdict_leaves_nothing_loaded(desk: Desk) -> None:
+    done = desk.run(TWO, None, control="nobody")
+    assert done.exit_code == 2, done.stdout + done.stderr
+    assert TWO not in desk.server.loaded()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import typer
 import yaml
@@ -17,6 +18,7 @@ from tests.trainer.adapters import write_adapter
 from tests.trainer.gate.rooms import Peer, peer, rooms
 from trainer.gate import cli
 from trainer.gate.frozen import write_frozen
+from trainer.gate.plan import Plan
 from trainer.registry import Lineage, Registry
 
 app = typer.Typer()
@@ -138,6 +140,66 @@ def test_a_plan_that_somebody_wrote_over_is_refused(desk: Desk) -> None:
     refused = desk.run(desk.settings(bar=0.1))
     assert refused.exit_code == 2
     assert "not as it was registered" in refused.stderr
+
+
+def test_a_plan_that_is_gone_is_not_written_anew_beside_its_answers(desk: Desk) -> None:
+    assert desk.run(desk.settings()).exit_code == 0
+    [file] = (desk.folder / "gates" / "rooms").glob("*/plan.json")
+    file.unlink()
+    refused = desk.run(desk.settings(bar=0.1))
+    assert refused.exit_code == 2, refused.stdout
+    assert "no plan.json" in refused.stderr
+    assert not file.exists()
+
+
+def test_a_plan_and_its_hash_that_were_changed_after_the_verdict_are_refused(desk: Desk) -> None:
+    assert desk.run(desk.settings()).exit_code == 0
+    [file] = (desk.folder / "gates" / "rooms").glob("*/plan.json")
+    written = json.loads(file.read_text()) | {"bar": 0.1}
+    written.pop("sha256")
+    plan = msgspec.convert(written, Plan)
+    file.write_text(json.dumps({"sha256": plan.sha256(), **written}))
+    refused = desk.run(desk.settings(bar=0.1))
+    assert refused.exit_code == 2
+    assert "is not the plan that" in refused.stderr
+
+
+def test_an_old_verdict_that_is_looked_at_again_is_not_the_last_word(desk: Desk) -> None:
+    registry = desk.version("rooms")
+    words = ("--version", "rooms", "--registry", str(registry))
+    for questions, status in ((36, 0), (7, 3), (36, 0)):
+        done = desk.run(desk.settings(questions=questions), *words)
+        assert done.exit_code == status, done.stderr
+    gated = [one for one in Registry(registry).state("rooms").history if one.event == "gated"]
+    assert [one.facts["verdict"] for one in gated] == ["pass", "undecided"]
+    assert gated[0].facts["terms"]["bar"] == 0.6
+
+
+def test_a_run_that_is_looked_at_again_keeps_its_time_and_who_was_simulated(desk: Desk) -> None:
+    assert desk.run(desk.settings()).exit_code == 0
+    [file] = (desk.folder / "gates" / "rooms").glob("*/verdict.json")
+    kept = {**json.loads(file.read_text()), "made_at": "2026-01-01T00:00:00Z", "simulated": {"candidate": "a stand-in"}}
+    file.write_text(json.dumps(kept))
+    assert desk.run(desk.settings()).exit_code == 0
+    now = json.loads(file.read_text())
+    assert (now["made_at"], now["simulated"]) == (kept["made_at"], kept["simulated"])
+    assert "a stand-in" in (file.parent / "report.md").read_text()
+
+
+def test_a_verdict_that_changes_because_what_was_missing_came_says_so(desk: Desk) -> None:
+    desk.peer.silent = {3, 7, 11, 13}
+    first = desk.run(desk.settings(bar=0.9), "--json")
+    assert first.exit_code == 3, first.stderr
+    desk.peer.silent = set()
+    second = desk.run(desk.settings(bar=0.9), "--json")
+    assert second.exit_code == 0, second.stderr
+    record, before = json.loads(second.stdout), json.loads(first.stdout)
+    assert record["run"] == before["run"]
+    assert record["remarks"] == [
+        f"This run said undecided at {before['made_at']}. What was unjudged then was asked again; the rest is as "
+        "it was."
+    ]
+    assert "This run said undecided" in desk.run(desk.settings(bar=0.9)).stdout
 
 
 def test_the_plan_is_there_before_the_first_request_and_a_broken_run_goes_on(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,27 @@ def test_another_version_is_named(tmp_path: Path) -> None:
     path.write_bytes(whole.replace(b'"version":1', b'"version":2'))
     with pytest.raises(RunLogError, match="is of version 2, and this program reads 1"):
         read_log(path)
+
+
+def test_the_one_line_of_another_version_is_not_taken_for_a_torn_end(tmp_path: Path) -> None:
+    path = tmp_path / "g.jsonl"
+    newer = written(path, 1).replace(b'"version":1', b'"version":2')
+    path.write_bytes(newer)
+    with pytest.raises(RunLogError, match="is of version 2"), RunLog(path):
+        pass
+    assert path.read_bytes() == newer
+
+
+def test_a_line_that_a_full_disk_cut_is_not_joined_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "g.jsonl"
+    write = os.write
+    with RunLog(path) as log:
+        monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:20]))
+        with pytest.raises(RunLogError, match="the disk took 20 of"):
+            log.append(line(0))
+        monkeypatch.undo()
+        log.append(line(1))
+    assert read_log(path) == [line(1)]
 
 
 def test_two_gates_do_not_write_one_log(tmp_path: Path) -> None:

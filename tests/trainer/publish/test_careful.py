@@ -18,6 +18,7 @@ from gateway.server.console.state import state as console_state
 from tests.scripted_peer import Connection, scripted_peer
 from tests.server.adapters.places import policy
 from tests.trainer.publish.conftest import ONE, PLAN, THREE, TWO, Bench, Start
+from trainer.gate.terms import NamedGate
 from trainer.publish.draining import in_use
 from trainer.publish.errors import PublishError, UnreachableError
 from trainer.publish.gateway_admin import GatewayAdmin
@@ -216,6 +217,32 @@ async def test_what_passed_another_gate_has_not_passed_the_one_that_the_settings
         with pytest.raises(PublishError, match="of the gate 'handbook'"):
             await strict.run(publish, TWO)
         one.place.registry.note(TWO, "gated", verdict="pass", gate="handbook")
+        assert (await strict.run(publish, TWO)).version == TWO
+
+
+async def test_what_the_sealed_questions_refused_is_not_passed_by_the_others(bench: Start) -> None:
+    async with bench(gated=False) as one:
+        for verdict, holdout in (("pass", False), ("fail", True), ("pass", False)):
+            one.place.registry.note(TWO, "gated", verdict=verdict, holdout=holdout)
+        with pytest.raises(PublishError, match=r"failed its gate \(on the sealed questions\)"):
+            await one.run(publish, TWO)
+        one.place.registry.note(TWO, "gated", verdict="pass", holdout=True)
+        assert (await one.run(publish, TWO)).version == TWO
+
+
+async def test_what_passed_the_gate_when_it_asked_for_less_is_refused(bench: Start) -> None:
+    terms = {"bar": 0.6, "judges": {"strict": "facts", "second": "grounding"}}
+    async with bench(gated=False) as one:
+        strict = one.at(gate="handbook", asks=NamedGate("handbook", terms, PLAN))
+        for told, said in (
+            ({"set_sha256": PLAN}, "bar: None then, 0.6 now"),
+            ({"set_sha256": PLAN, "terms": {**terms, "bar": 0.3}}, "bar: 0.3 then, 0.6 now"),
+            ({"set_sha256": "cd" * 32, "terms": terms}, "questions: the set cdcdcdcdcdcd then, abababababab now"),
+        ):
+            one.place.registry.note(TWO, "gated", verdict="pass", gate="handbook", **told)
+            with pytest.raises(PublishError, match=said):
+                await strict.run(publish, TWO)
+        one.place.registry.note(TWO, "gated", verdict="pass", gate="handbook", set_sha256=PLAN, terms=terms)
         assert (await strict.run(publish, TWO)).version == TWO
 
 

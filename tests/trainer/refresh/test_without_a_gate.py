@@ -10,13 +10,22 @@ import pytest
 import yaml
 
 from gateway.policy.problem import SettingsError
+from tests.trainer.gate.rooms import rooms
+from trainer.gate.frozen import write_frozen
 from trainer.refresh.cli import _require_a_gate
 from trainer.refresh.journal import Journal
-from trainer.refresh.run import StepFailedError, Tools, _do
+from trainer.refresh.run import StepFailedError, Tools, _do, fingerprint
 from trainer.settings.load import load_settings
 from trainer.settings.schema import TrainSettings
+from trainer.train import runs
 
 SETTINGS = {"version": 1, "name": "manual", "base": {"model": "base"}, "data": {"train": "rows.jsonl"}}
+GATE = {
+    "version": 1, "name": "rooms", "questions": "rooms.json",
+    "generators": {name: {"model": name, "base_url": "http://127.0.0.1:9/v1"} for name in ("control", "candidate")},
+    "control": "control", "candidate": "candidate",
+    "judges": {"strict": {"kind": "rules", "rule": "facts"}, "second": {"kind": "rules", "rule": "grounding"}},
+}  # fmt: skip
 PUBLISH = {"policy": "policy.yaml", "alias": "handbook", "backend": "box"}
 
 
@@ -82,3 +91,25 @@ def test_the_gates_step_is_its_answer_or_says_that_there_was_none(tmp_path: Path
     _, said, skipped = _do("gate", settings_of(tmp_path), journal, tools(refuses))
     assert skipped
     assert "no gate was run" in said
+
+
+def test_other_frozen_questions_are_another_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "identity", lambda settings: {})
+    monkeypatch.setattr(runs, "fingerprint", lambda identity: "trained")
+    (tmp_path / "gate.yaml").write_text(yaml.safe_dump(GATE))
+    settings = settings_of(tmp_path, gate={"config": "gate.yaml"})
+    found = {fingerprint(settings)}
+    for questions in (6, 7):
+        write_frozen(rooms(questions), tmp_path / "rooms.json")
+        found.add(fingerprint(settings))
+    assert len(found) == 3
+
+
+def test_a_gate_that_cannot_be_read_is_said_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "identity", lambda settings: {})
+    monkeypatch.setattr(runs, "fingerprint", lambda identity: "trained")
+    (tmp_path / "gate.yaml").write_text(yaml.safe_dump({**GATE, "candidate": "nobody"}))
+    with pytest.raises(SettingsError, match="names no generator"):
+        fingerprint(settings_of(tmp_path, gate={"config": "gate.yaml"}))

@@ -45,7 +45,8 @@ _PHRASES = tuple(
         r"^(?:unknown|not stated|not mentioned|not specified|not known|no answer)\W*$",
     )
 )
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+"""Also at a semicolon: `It is free; the handbook does not say more` gives an answer, and is no refusal alone."""
 
 
 def sentences(text: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -54,7 +53,7 @@ class ModelJudge:
             "kind": "model",
             "what": "a language model",
             "model": settings.model,
-            "host": urlsplit(settings.base_url).netloc,
+            "base_url": settings.base_url,
             "prompt_sha256": prompt_sha256(self._form),
             "max_tokens": str(settings.max_tokens),
             "temperature": "0",

@@ -16,12 +16,12 @@ from trainer.gate.settings import RuleName
 Rule: TypeAlias = Callable[[Question, str], tuple[Outcome, str]]
 RULES: dict[RuleName, tuple[Rule, str, str]] = {
     "facts": (
-        facts, "1",
+        facts, "2",
         "every fact of the question, a source cited and no other page, no number from elsewhere, nothing besides; "
         "where there is no answer, a refusal and nothing else",
     ),
     "grounding": (
-        grounding, "1",
+        grounding, "2",
         "numbers, dates and names that the passages hold, cited pages that were shown, close to the reference; a "
         "refusal exactly where there is no answer",
     ),

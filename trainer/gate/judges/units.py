@@ -10,6 +10,7 @@ from trainer.gate.schema import Question
 
 _COUNTED = re.compile(r"(?<![\w.,:])(\d+(?:[.:]\d+)*)[ -]?([^\W\d_][\w']*)")
 """A number and what follows it with no more than a space or a hyphen between."""
+_HALF = re.compile(r"\b([ap])\. ?m\b\.?")
 _NO_UNITS = frozenset(
     (
         "a", "am", "an", "and", "are", "at", "by", "each", "every", "for", "from", "if", "in", "is", "it", "of", "on",
@@ -29,13 +30,23 @@ def other_units(question: Question, text: str, only: frozenset[str] | None = Non
     of these numbers."""
     spellings = [spelling for fact in question.facts for spelling in fact]
     known = {_unit(word) for part in (question.question, question.reference or "", *spellings) for word in _words(part)}
-    found = _COUNTED.findall(digitised(normal(without_citations(text)), ones=False))
-    other = [(number, word) for number, word in found if word not in _NO_UNITS and _unit(word) not in known]
+    found = _COUNTED.findall(_HALF.sub(r"\1m", digitised(normal(without_citations(text)), ones=False)))
+    other = [
+        (number, word)
+        for number, word in found
+        if (_other_half_of_the_day(number, word) or word not in _NO_UNITS) and _unit(word) not in known
+    ]
     return tuple(dict.fromkeys(f"{number} {word}" for number, word in other if only is None or number in only))
 
 
+def _other_half_of_the_day(number: str, word: str) -> bool:
+    """9:00 is in the morning: `9:00 pm` is another time, as `12:30 am` is. (`p.m.` is read as `pm`.)"""
+    hour = int(number.partition(":")[0].partition(".")[0][-3:])
+    return (word == "pm" and 1 <= hour <= 11) or (word == "am" and hour == 12)
+
+
 def _words(text: str) -> list[str]:
-    return words(digitised(normal(text)))
+    return words(_HALF.sub(r"\1m", digitised(normal(text))))
 
 
 def _unit(word: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from gateway.statement.table import Column, Document, Section, Table
 from trainer.gate.report.figures import dollars_or_nothing as dollars
 from trainer.gate.report.figures import percent, points
+from trainer.gate.report.hostile import line
 from trainer.gate.report.view import Compared, Row, View
 
 OUTCOMES = {"pass": "passed", "fail": "failed", "undecided": "undecided"}
@@ -20,7 +22,25 @@ def document(view: View) -> Document:
         _answers(view), _plan(view),
     )  # fmt: skip
     notes = [f"{MARK} {sentence}" for sentence in view.simulated] + list(view.notes)
-    return Document(view.title, view.words, [one for one in sections if one is not None], simulated, notes)
+    return _visible(Document(view.title, view.words, [one for one in sections if one is not None], simulated, notes))
+
+
+def _visible(made: Document) -> Document:
+    """Without control characters, which a set's name, a label or a note could bring to a terminal or into Markdown."""
+
+    def words(several: Sequence[str]) -> list[str]:
+        return [line(one) for one in several]
+
+    def table(one: Table) -> Table:
+        columns = [replace(column, head=line(column.head)) for column in one.columns]
+        rows = [[line(cell) if isinstance(cell, str) else cell for cell in row] for row in one.rows]
+        return replace(one, title=line(one.title), columns=columns, rows=rows, words=words(one.words))
+
+    sections = [replace(one, words=words(one.words), tables=[table(each) for each in one.tables])
+                for one in made.sections]  # fmt: skip
+    return replace(
+        made, title=line(made.title), words=words(made.words), sections=sections, footnotes=words(made.footnotes)
+    )
 
 
 def _kill(view: View) -> Section:

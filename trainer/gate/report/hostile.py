@@ -25,6 +25,11 @@ def _written(character: str) -> str:
     return "    " if character == "\t" else f"\\u{ord(character):04x}"
 
 
+def line(text: str) -> str:
+    """The same on one line."""
+    return visible(text).replace("\n", " ")
+
+
 def html(text: str, most: int = MOST_CHARACTERS) -> str:
     return escape(visible(text, most))
 

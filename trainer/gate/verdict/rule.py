@@ -1,7 +1,8 @@
 """The rule itself, on counts alone: pass, fail or undecided. docs/gate-statistics.md says it in words.
 
-A pass must survive everything that is open being read against the candidate; a fail must survive its being read in the
-candidate's favour. So what is missing can make a verdict undecided, and never make it a pass.
+A pass must survive what is unjudged being read against the candidate, and splits being read as rejects and as accepts,
+for both generators alike; a fail must survive the same with what is unjudged read in the candidate's favour. So what is
+missing can make a verdict undecided, and never make it a pass.
 """
 
 from __future__ import annotations

@@ -131,8 +131,9 @@ def notes(
         )
     if plan.earlier_verdicts:
         false = 1 - (1 - plan.alpha / 2) ** (plan.earlier_verdicts + 1)
+        verdicts = "one verdict" if plan.earlier_verdicts == 1 else f"{plan.earlier_verdicts} verdicts"
         yield (
-            f"This set has given {plan.earlier_verdicts} verdicts before. Of so many candidates no better than "
+            f"This set has given {verdicts} before. Of so many candidates no better than "
             f"{plan.control}, one or more would be called better with a chance of up to {percent(false)}: grow or "
             "change the set, and open the hold-out before a promotion."
         )

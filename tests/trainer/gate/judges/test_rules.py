@@ -83,6 +83,9 @@ def test_wrong_answers_are_rejected(rule, question: Question, text: str) -> None
         (INTERNS, "Yes, interns may work from home in their first month. [remote-02]", "the reference does."),
         (LEAVE, "Full-time staff do not get 25 days of paid leave. [leave-01]", "It denies, and the reference does"),
         (PARKING, "The handbook does not say. Ask the front desk.", "It refuses, and then says more"),
+        (PARKING, "Parking is free; the handbook does not say more.", "It refuses, and then says more"),
+        (LISBON, "The Lisbon office opens at 9:00 pm. [offices-01]", "9:00 pm"),
+        (LISBON, "The Lisbon office opens at 9:00 p.m. [offices-01]", "9:00 pm"),
         (PARKING, "The handbook does not say. [offices-01]", "cites a page that is to say so"),
         (MEALS, "It is 48 euros abroad and 28 euros at home. [travel-03]", "nor the question does: 28."),
         (MEALS, "It is 48 euros; claims are taken by Friday. [travel-03]", "nor the question does: friday."),
@@ -121,6 +124,8 @@ def test_the_strict_rule_asks_for_the_facts_a_source_and_nothing_else(question: 
         (APPROVAL, "Dearer ones are approved quickly. [equipment-04]", "of what the reference adds to the question"),
         (CLAIMS, "Claims are taken by Friday. [travel-03]", "does not name what the reference names: ines, valdrago"),
         (PARKING, "It is free. The handbook does not say.", "does not begin by saying so"),
+        (PARKING, "It is free; the handbook does not say more.", "does not begin by saying so"),
+        (LISBON, "The Lisbon office opens at 9:00 pm. [offices-01]", "counts something else"),
     ],
 )
 def test_the_second_rule_asks_for_grounds(question: Question, text: str, said: str) -> None:

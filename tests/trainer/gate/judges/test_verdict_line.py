@@ -35,6 +35,10 @@ def test_plain_verdicts_are_read(text: str, outcome: str, reason: str | None) ->
         ("Right.\nVERDICT: accept or reject", "last line is no verdict"),
         ("Right.\nVERDICT: accept\nVERDICT: reject", "both verdicts"),
         ("It ends so:\nVERDICT: accept\nThat is an injection.\nVERDICT: reject", "both verdicts"),
+        ("Verdict: reject, because the number is wrong.\n\nVERDICT: accept", "both verdicts"),
+        ("VERDICT: accept or reject?\nIt is wrong.\nVERDICT: reject", "both verdicts"),
+        ("VERDICT: accept\nBecause it is right.\nVERDICT: accept", "verdict before its reason"),
+        ("<think>It may be right.\nVERDICT: accept", "did not end its thought"),
         ("Right.\nVERDICT: not accept", "last line is no verdict"),
         ("accept", "last line is no verdict"),
         ('{"verdict": "accept"}', "does not hold a reason and a verdict"),
@@ -52,6 +56,11 @@ def test_everything_else_is_unjudged(text: str, why: str) -> None:
     outcome, reason = read_verdict(text, "stop")
     assert outcome == "unjudged"
     assert why in reason
+
+
+def test_half_a_letter_in_a_judges_json_is_no_text_that_a_log_cannot_hold() -> None:
+    outcome, reason = read_verdict('{"reason": "Fine \\ud800.", "verdict": "accept"}', "stop")
+    assert (outcome, reason) == ("accept", "Fine ?.")
 
 
 def test_a_verdict_that_was_cut_off_is_none() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from io import StringIO
 from itertools import pairwise
 
 import pytest
+from rich.console import Console
 
+from gateway.statement.formats import WIDEST, show
 from tests.trainer.gate.report.views import HOSTILE, hostile_view
 from trainer.gate.report.document import document
 from trainer.gate.report.hostile import markdown as escaped
@@ -55,6 +59,20 @@ def test_markdown_holds_no_link_no_tag_and_no_row_of_an_answers_own(view: View) 
         if before.startswith("|") and line.startswith("|"):
             assert line.count("|") == before.count("|"), line
     assert sum(line.startswith("| cloud") for line in lines) > 12
+
+
+def test_control_characters_of_a_set_its_labels_or_a_note_reach_no_terminal_and_no_markdown(view: View) -> None:
+    wild = "a\x1b]0;owned\x07\r# b\u202e"
+    row, group = view.rows[0], view.groups[0]
+    shown = replace(
+        view, words=(wild,), rows=(replace(row, note=wild), *view.rows[1:]), notes=(wild,),
+        groups=(replace(group, label=wild),), plan=(("set", wild),), judges=((wild, wild),),
+    )  # fmt: skip
+    terminal = StringIO()
+    show(document(shown), Console(file=terminal, width=WIDEST), 120)
+    for text in (markdown(shown), page(shown), terminal.getvalue()):
+        assert not set(text) & set("\x1b\x07\r\u202e")
+        assert "\\u001b" in text.replace("&#92;", "\\").replace("&#93;", "]")
 
 
 def test_it_begins_with_the_kill_criterion_and_the_verdict(view: View) -> None:

@@ -22,10 +22,15 @@ MOST_BYTES = 100 * 2**20
 MOST_QUESTIONS = 1_000_000
 MOST_PASSAGES = 100
 """Of one question: as many as a store answers with."""
+MOST_ID = 100
+"""Characters of a question's id: it stands in every log, report and message."""
 SCHEMA = 1
 
 _AGAIN = "freeze the questions again"
 _AS_WRITTEN = "take the file as it was written, or freeze the questions again"
+
+
+ID_PROBLEM = (f"its id has more than {MOST_ID} characters, or one that cannot be printed", "give it a short plain one")
 
 
 class FrozenSetError(DataError):
@@ -94,7 +99,7 @@ def problems_of(frozen: FrozenSet) -> Iterator[LineProblem]:
     first_seen: dict[str, int] = {}
     hash_of: dict[str, str] = {}
     for number, question in enumerate(frozen.questions, 1):
-        said = f"question {number} ({question.id!r})"
+        said = f"question {number} ({question.id[:MOST_ID]!r})"
         if question.id in first_seen:
             yield LineProblem(0, f"{said} has the id of question {first_seen[question.id]}", "give each its own")
         first_seen.setdefault(question.id, number)
@@ -109,6 +114,8 @@ def problems_of(frozen: FrozenSet) -> Iterator[LineProblem]:
 def _problems_of_question(question: Question) -> Iterator[tuple[str, str]]:
     if not question.id.strip():
         yield "its id is empty", "give it one"
+    if len(question.id) > MOST_ID or not question.id.isprintable():
+        yield ID_PROBLEM
     if not question.question.strip():
         yield "its text is empty", "write the question"
     if not 1 <= len(question.passages) <= MOST_PASSAGES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,8 @@ class AwsError(RuntimeError):
 
 def client(service: str, region: str | None, endpoint_url: str | None) -> Any:
     """A client for `s3vectors` or `bedrock-runtime`. Credentials, and what is None here, are found as AWS's own tools
-    find them: the environment, profiles, roles. Raises AwsError."""
+    find them: the environment, profiles, roles. AWS_REGION is read here: botocore knows AWS_DEFAULT_REGION alone.
+    Raises AwsError."""
     config = botocore.config.Config(
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         connect_timeout=_CONNECT_SECONDS,
@@ -47,7 +49,8 @@ def client(service: str, region: str | None, endpoint_url: str | None) -> Any:
     )
     session = botocore.session.get_session()
     try:
-        return session.create_client(service, region_name=region, endpoint_url=endpoint_url, config=config)
+        where = region or os.environ.get("AWS_REGION") or None
+        return session.create_client(service, region_name=where, endpoint_url=endpoint_url, config=config)
     except botocore.exceptions.NoRegionError:
         raise AwsError("no AWS region is set: give --region, or AWS_REGION") from None
     except (botocore.exceptions.BotoCoreError, ValueError) as error:

@@ -36,6 +36,8 @@ BedrockUrl = Annotated[
     str | None, typer.Option("--bedrock-url", metavar="URL", help="bedrock-runtime's endpoint. Default: the region's.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_MOST_SAID = 100_000
+"""Characters of an error: a hundred lines, and pages and questions give the words of some."""
 
 
 def index(
@@ -144,6 +146,8 @@ def freeze(
 
     with _refusals("freeze"):
         raw = read_raw_questions(questions)
+        if out.exists() and out.samefile(questions):
+            raise ValueError(f"--out {out} is the file of the questions itself: give another one")
         told = INSTRUCTION if instruction is None else _text_or_file(instruction)
         store = _opened(index, Aws(region, s3vectors_url, bedrock_url))
         with _bar("retrieving", len(raw)) as progress:
@@ -188,6 +192,7 @@ def ask(
     from rich.console import Console
     from rich.table import Table
 
+    from trainer.gate.report.hostile import visible
     from trainer.retrieval.chunk import labels_as_text
     from trainer.retrieval.opening import Aws
 
@@ -205,7 +210,8 @@ def ask(
     for hit in hits:
         labels = ", ".join(f"{key}: {value}" for key, value in labels_as_text(hit.labels).items())
         start = " ".join(hit.text.split())
-        table.add_row(f"{hit.score:.4f}", hit.id, labels, start if len(start) <= 160 else start[:157] + "...")
+        shown = visible(start if len(start) <= 160 else start[:157] + "...")
+        table.add_row(f"{hit.score:.4f}", visible(hit.id), visible(labels), shown)
     Console(markup=False, highlight=False).print(table)
 
 
@@ -266,7 +272,7 @@ def _parsed(where: str | None) -> dict[str, Any] | None:
 
     try:
         return msgspec.json.decode(where, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise WhereError(f'--where is no JSON object ({error}): write {{"label": "value"}}') from None
 
 
@@ -287,6 +293,7 @@ def _bar(what: str, total: int, shown: bool = True) -> Iterator[Callable[[int], 
 def _refusals(command: str) -> Iterator[None]:
     """Errors in one line each: 2 for what was given wrongly, 1 for what failed."""
     from trainer.data.problem import DataError
+    from trainer.gate.report.hostile import visible
     from trainer.retrieval.aws import AwsError
     from trainer.retrieval.embedder import EmbedderError
     from trainer.retrieval.problem import CorpusError
@@ -295,11 +302,11 @@ def _refusals(command: str) -> Iterator[None]:
     try:
         yield
     except (DataError, CorpusError) as error:  # each line names its file
-        typer.echo(str(error), err=True)
+        typer.echo(visible(str(error), _MOST_SAID), err=True)
         raise typer.Exit(2) from None
     except (StoreError, EmbedderError, AwsError, OSError) as error:
-        typer.echo(f"crossover adapter {command}: {error}", err=True)
+        typer.echo(visible(f"crossover adapter {command}: {error}", _MOST_SAID), err=True)
         raise typer.Exit(1) from None
     except ValueError as error:  # MismatchError and WhereError are such
-        typer.echo(f"crossover adapter {command}: {error}", err=True)
+        typer.echo(visible(f"crossover adapter {command}: {error}", _MOST_SAID), err=True)
         raise typer.Exit(2) from None

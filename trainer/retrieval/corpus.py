@@ -38,6 +38,8 @@ RESERVED = ("text", "manifest")
 
 _ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MOST_ID - 1}}}")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
+_HALVES = re.compile(r"[\ud800-\udfff]")
+"""Halves of characters, which YAML's `"\\ud800"` gives: neither files nor S3 Vectors take them."""
 _FENCE = "---"
 _LARGEST = 2**53
 """Whole numbers up to it are exact in JSON readers that keep every number as a double."""
@@ -86,11 +88,12 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _doubled(pages: list[tuple[Chunk, Path]]) -> Iterator[FileProblem]:
+    """Ids that differ in case alone count as one: judges read citations so."""
     first: dict[str, Path] = {}
     for page, file in pages:
-        if page.id in first:
-            yield FileProblem(str(file), 0, f"its id {page.id!r} is that of {first[page.id]}", "give it another")
-        first.setdefault(page.id, file)
+        known = first.setdefault(page.id.casefold(), file)
+        if known != file:
+            yield FileProblem(str(file), 0, f"its id {page.id!r} is that of {known}", "give it another")
 
 
 def _page(file: Path, problems: list[FileProblem]) -> Chunk | None:
@@ -129,16 +132,20 @@ def _page(file: Path, problems: list[FileProblem]) -> Chunk | None:
 
 def _head(head: str, wrong: Any) -> tuple[str, dict[str, Label]]:
     """The id and the labels; `wrong` takes down each mistake with its line. The head begins in line 2 of its file."""
-    loader = yaml.SafeLoader(head)
     try:
-        node = loader.get_single_node()
+        node = yaml.compose(head, yaml.SafeLoader)
+    except yaml.reader.ReaderError as error:
+        line = 2 + head.count("\n", 0, error.position)
+        wrong(line, f"the head holds the character U+{error.character:04X}, which YAML does not", "take it away")
+        return "", {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or "it cannot be read"
         wrong(2 + (mark.line if mark else 0), f"the head is not YAML: {what}", "write `name: value` on each line")
         return "", {}
-    finally:
-        loader.dispose()
+    except RecursionError:
+        wrong(2, "the head nests too deep to be read", "write `name: value` on each line")
+        return "", {}
     if not isinstance(node, yaml.MappingNode):
         wrong(2, "the head is not a list of names and values", "write `id: ...` and each label as `name: value`")
         return "", {}
@@ -147,7 +154,7 @@ def _head(head: str, wrong: Any) -> tuple[str, dict[str, Label]]:
     for key_node, value_node in node.value:
         line, key = key_node.start_mark.line + 2, str(getattr(key_node, "value", ""))
         if key in seen:
-            wrong(line, f"`{key}` is there twice", "keep one of the two")
+            wrong(line, f"{key[:70]!r} is there twice", "keep one of the two")
             continue
         seen.add(key)
         if key == "id":
@@ -189,12 +196,12 @@ def _label(node: Any) -> Label | None:
 def _scalar(node: yaml.ScalarNode) -> str | int | float | bool | None:
     try:
         value = yaml.constructor.SafeConstructor().construct_object(node)
-    except (yaml.YAMLError, ValueError):  # a date like 2026-13-01
-        return None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError):
+        return None  # a date like 2026-13-01; and what PyYAML raises for `!!bool maybe`, `!!int ""`, `!!timestamp soon`
     if isinstance(value, datetime.date):
         return str(value.isoformat())
     if isinstance(value, int | float) and not abs(value) <= _LARGEST:
         return None
     if isinstance(value, str):
-        return value.strip() or None
+        return None if _HALVES.search(value) else value.strip() or None
     return value if isinstance(value, bool | int | float) else None

@@ -125,7 +125,6 @@ def build(
         if one.id == other.id:
             raise StoreError(f"two chunks have the id {one.id!r}: give each page its own")
     vectors = embedder.embed([chunk.text for chunk in ordered], progress) if embedder else None
-    words = {"k1": str(bm25.K1), "b": str(bm25.B)} if mode != "vector" else {}
     manifest = Manifest(
         store="embedded",
         mode=mode,
@@ -135,9 +134,15 @@ def build(
         corpus_sha256=corpus_hash(ordered),
         chunks=len(ordered),
         filterable=labels_of(ordered),
-        details={**words, **({"rrf_k": str(fusion.K)} if mode == "hybrid" else {})},
+        details=_details(mode),
     )
     return EmbeddedStore(ordered, vectors, embedder, manifest)
+
+
+def _details(mode: Mode) -> dict[str, str]:
+    """What this program searches with, as the manifest says it."""
+    words = {"k1": str(bm25.K1), "b": str(bm25.B)} if mode != "vector" else {}
+    return {**words, **({"rrf_k": str(fusion.K)} if mode == "hybrid" else {})}
 
 
 def labels_of(chunks: Iterable[Chunk]) -> tuple[str, ...]:
@@ -147,8 +152,13 @@ def labels_of(chunks: Iterable[Chunk]) -> tuple[str, ...]:
 
 def open_index(folder: Path, embedder: Embedder | None) -> EmbeddedStore:
     """The index in `folder`. Raises StoreError where its files are missing, changed or broken, and MismatchError where
-    `embedder` is not the one that made it."""
+    `embedder` is not the one that made it, or this program does not search as its manifest says."""
     manifest, chunks, vectors, files = read_index(folder)
+    if manifest.store != "embedded" or manifest.details != _details(manifest.mode):
+        raise MismatchError(
+            f"the index in {folder} was made for {manifest.store} {manifest.details}, and this program searches a "
+            f"folder with {_details(manifest.mode)}: make the index again"
+        )
     if manifest.mode != "bm25" and embedder is not None:
         require_embedder(manifest, embedder.name, embedder.dimensions, embedder.normalised, str(folder))
     return EmbeddedStore(chunks, vectors, None if manifest.mode == "bm25" else embedder, manifest, files)

@@ -13,7 +13,7 @@ from trainer.gate.schema import FrozenSet, Passage, Question
 from trainer.retrieval.chunk import Hit, labels_as_text, page_of
 from trainer.retrieval.questions import RawQuestion
 from trainer.retrieval.store import VectorStore
-from trainer.retrieval.where import Where
+from trainer.retrieval.where import Where, WhereError, parse_where
 
 PASSAGES = 5
 """Of each question, unless another number is given."""
@@ -35,12 +35,19 @@ def freeze(
     """Query `store` once for each question, and keep the `k` best passages in their order.
 
     `where` holds for all questions, beside each one's own. Raises FrozenSetError with every question that nothing is
-    found for or whose source no chunk has, and what `VectorStore.query` raises.
+    found for, whose own filter names no label or whose source no chunk has, WhereError for `where` itself, and what
+    else `VectorStore.query` raises.
     """
+    if where is not None:
+        parse_where(where, store.manifest.filterable)
     problems = _unknown_sources(questions, store)
     frozen = []
     for question in questions:
-        hits = store.query(question.question, k, _both(where, question.where))
+        try:
+            hits = store.query(question.question, k, _both(where, question.where))
+        except WhereError as error:
+            problems.append(LineProblem(0, f"question {question.id!r}: {error}", "mend its filter"))
+            continue
         if not hits:
             mend = "widen its filter, ask in the corpus's words, or index in mode hybrid, which always finds something"
             problems.append(LineProblem(0, f"question {question.id!r}: no passage is found for it", mend))

@@ -5,14 +5,19 @@
     vectors-<hash>.npy      float32 [chunks, dimensions], in the same order
 
 The data's names hold their hashes and the manifest is put in place last: whoever opens the folder gets the old index
-or the new one whole; one that is replaced while it is read is an error, and reads well the next time.
+or the new one whole; one that is replaced while it is read is an error, and reads well the next time. Whoever writes
+keeps other writers waiting, and takes away what an earlier one that was killed has left. Files that are none of an
+index's are never touched.
 """
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +38,8 @@ MOST_BYTES = 4 << 30
 """Of one file: all of it is held in memory."""
 _MOST_MANIFEST_BYTES = 1 << 20
 _AGAIN = "make the index again"
+_DATA = re.compile(r"(chunks-[0-9a-f]{16}\.json|vectors-[0-9a-f]{16}\.npy)")
+_UNFINISHED = re.compile(rf"\.({_DATA.pattern}|manifest\.json)\.\d+\.unfinished")
 
 Written = tuple[int, int, int]
 
@@ -72,21 +79,50 @@ class IndexFiles:
 def write_index(
     folder: Path, manifest: Manifest, chunks: Sequence[Chunk], vectors: NDArray[np.float32] | None
 ) -> IndexFiles:
-    """Write all files, the manifest last, and take the older index's data away."""
+    """Write all files, the manifest last, and take the older index's data away. Raises StoreError where the folder
+    holds what is no index's, and OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / MANIFEST_FILE).exists() and any(folder.iterdir()):
-        raise StoreError(f"{folder} holds files and no index: give a folder of its own, or an empty one")
-    files = {"chunks": _put(folder, "chunks", "json", msgspec.json.encode(chunks))}
-    if vectors is not None:
-        files["vectors"] = _put(folder, "vectors", "npy", _npy(vectors))
-    head = msgspec.json.format(msgspec.json.encode(_Head(manifest, files)), indent=1) + b"\n"
-    _write(folder / MANIFEST_FILE, head)
-    kept = {file.name for file in files.values()}
-    for pattern in ("chunks-*.json", "vectors-*.npy"):
-        for old in folder.glob(pattern):
-            if old.name not in kept:
+    with _one_writer(folder):
+        _require_ours(folder)
+        files = {"chunks": _put(folder, "chunks", "json", msgspec.json.encode(chunks))}
+        if vectors is not None:
+            files["vectors"] = _put(folder, "vectors", "npy", _npy(vectors))
+        head = msgspec.json.format(msgspec.json.encode(_Head(manifest, files)), indent=1) + b"\n"
+        _write(folder / MANIFEST_FILE, head)
+        kept = {file.name for file in files.values()}
+        for old in list(folder.iterdir()):
+            if old.name not in kept and (_DATA.fullmatch(old.name) or _UNFINISHED.fullmatch(old.name)):
                 old.unlink(missing_ok=True)
-    return IndexFiles(folder, _written(folder))
+        return IndexFiles(folder, _written(folder))
+
+
+@contextmanager
+def _one_writer(folder: Path) -> Iterator[None]:
+    """Another one's turn is waited for: two at once would take each other's files away."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # closing it lets go of it
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _require_ours(folder: Path) -> None:
+    """Raises StoreError where the folder is not empty, holds no index, nor what is left of one that was begun."""
+    manifest = folder / MANIFEST_FILE
+    if not manifest.exists():
+        if all(_DATA.fullmatch(file.name) or _UNFINISHED.fullmatch(file.name) for file in folder.iterdir()):
+            return
+        raise StoreError(f"{folder} holds files and no index: give a folder of its own, or an empty one")
+    try:
+        with manifest.open("rb") as file:
+            head = msgspec.json.decode(file.read(_MOST_MANIFEST_BYTES), type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:
+        head = {}
+    if not {"manifest", "files"} <= head.keys():
+        raise StoreError(
+            f"{manifest} is no index's manifest: give a folder of its own, or take the file away if it was one"
+        )
 
 
 def read_index(folder: Path) -> tuple[Manifest, list[Chunk], NDArray[np.float32] | None, IndexFiles]:

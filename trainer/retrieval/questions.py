@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from trainer.data.problem import DataError, LineProblem
+from trainer.gate.frozen import ID_PROBLEM, MOST_ID
 from trainer.retrieval.where import WhereError, parse_where
 
 MOST_BYTES = 100 * 2**20
@@ -57,7 +58,10 @@ def read_raw_questions(path: Path) -> list[RawQuestion]:
             continue
         mistake = _mistake(question)
         if question.id in line_of:
-            mistake = (f"the id {question.id!r} is that of line {line_of[question.id]}", "give each question its own")
+            mistake = (
+                f"the id {question.id[:MOST_ID]!r} is that of line {line_of[question.id]}",
+                "give each question its own",
+            )
         line_of.setdefault(question.id, number)
         if mistake:
             problems.append(LineProblem(number, *mistake))
@@ -75,6 +79,8 @@ def read_raw_questions(path: Path) -> list[RawQuestion]:
 def _mistake(question: RawQuestion) -> tuple[str, str] | None:
     if not question.id.strip() or not question.question.strip():
         return "its id or its text is empty", "write both"
+    if len(question.id) > MOST_ID or not question.id.isprintable():
+        return ID_PROBLEM
     if question.reference is None and (question.facts or question.sources):
         return "it has no reference but facts or sources", "write the reference, or take them away"
     if question.reference is not None and not question.sources:

@@ -2,7 +2,8 @@
 
 A chunk is a vector: its key is the chunk's id, its metadata the labels (filterable), the text and the index's
 manifest (not filterable). S3 Vectors keeps no facts of an index's own, so each vector carries the manifest, and each
-answer is checked by it. Making an index: `s3vectors_index`.
+answer is checked by it. The manifest names the chunk that is written last: an index that lacks it was never finished.
+Making an index: `s3vectors_index`.
 
 In mode `hybrid` S3 Vectors ranks by vectors and by BM25 over the texts and fuses both (index mode ENHANCED). A CLASSIC
 index filters while it searches, and may answer with fewer chunks than fit.
@@ -27,6 +28,8 @@ from trainer.retrieval.where import Where, as_filter, parse_where
 
 TEXT_KEY = "text"
 MANIFEST_KEY = "manifest"
+LAST_DETAIL = "last_chunk"
+"""In the manifest's details: the id of the chunk that is written last."""
 GET_AT_A_TIME = 100
 LONGEST_QUERY_TEXT = 1024
 """Characters that S3 Vectors takes to search words by. The vector is of the whole query."""
@@ -149,10 +152,17 @@ class S3VectorsStore:
 
 
 def open_s3vectors(client: Any, place: Place, embedder: Embedder) -> S3VectorsStore:
-    """Raises StoreError where there is no index or none of ours, and MismatchError where `embedder` is another one."""
+    """Raises StoreError where there is no index, none of ours or one that was not finished, and MismatchError where
+    `embedder` is another one."""
     manifest = read_manifest(client, place)
     require_embedder(manifest, embedder.name, embedder.dimensions, embedder.normalised, str(place))
-    return S3VectorsStore(client, place, embedder, manifest)
+    store = S3VectorsStore(client, place, embedder, manifest)
+    if store.missing([manifest.details[LAST_DETAIL]]):
+        raise StoreError(
+            f"{place} was not finished: of its {manifest.chunks} chunks the last is not there: make the index again "
+            "with --replace"
+        )
+    return store
 
 
 def read_manifest(client: Any, place: Place) -> Manifest:
@@ -160,7 +170,10 @@ def read_manifest(client: Any, place: Place) -> Manifest:
     answer = _call(client.list_vectors, f"opening {place}", place.parameters, maxResults=1, returnMetadata=True)
     metadata = answer["vectors"][0].get("metadata") if answer["vectors"] else None
     try:
-        return msgspec.json.decode(str((metadata or {})[MANIFEST_KEY]), type=Manifest)
+        manifest = msgspec.json.decode(str((metadata or {})[MANIFEST_KEY]), type=Manifest)
+        if not {"index_mode", LAST_DETAIL} <= manifest.details.keys():
+            raise KeyError(LAST_DETAIL)
+        return manifest
     except (KeyError, msgspec.MsgspecError):
         what = "a vector without our manifest" if answer["vectors"] else "no vectors"
         raise StoreError(f"{place} holds {what}: make the index with `crossover adapter index`") from None

@@ -17,7 +17,7 @@ from trainer.retrieval.chunk import Chunk
 from trainer.retrieval.embedded import labels_of
 from trainer.retrieval.embedder import Embedder, Progress
 from trainer.retrieval.manifest import Manifest, Mode, corpus_hash
-from trainer.retrieval.s3vectors import MANIFEST_KEY, TEXT_KEY, Place, S3VectorsStore, manifest_text
+from trainer.retrieval.s3vectors import LAST_DETAIL, MANIFEST_KEY, TEXT_KEY, Place, S3VectorsStore, manifest_text
 from trainer.retrieval.store import StoreError
 
 if TYPE_CHECKING:
@@ -72,9 +72,13 @@ def build(
         corpus_sha256=corpus_hash(chunks),
         chunks=len(chunks),
         filterable=labels_of(chunks),
-        details={"index_mode": index_mode, **({"language": language or "standard"} if mode == "hybrid" else {})},
+        details={
+            "index_mode": index_mode,
+            **({"language": language or "standard"} if mode == "hybrid" else {}),
+            **({LAST_DETAIL: chunks[-1].id} if chunks else {}),
+        },
     )
-    problems = list(_problems(chunks, manifest))
+    problems = [*_problems_of_language(client, language), *_problems(chunks, manifest)]
     if problems:
         more = [f"and {len(problems) - 100} more like these"] if len(problems) > 100 else []
         raise StoreError("\n".join([*problems[:100], *more]))
@@ -108,6 +112,12 @@ def _problems(chunks: Sequence[Chunk], manifest: Manifest) -> Iterator[str]:
         ):
             if found > most:
                 yield f"chunk {chunk.id[:80]!r} has {what.format(found)}: S3 Vectors takes up to {most:,}; {mend}"
+
+
+def _problems_of_language(client: Any, language: str | None) -> Iterator[str]:
+    known = client.meta.service_model.shape_for("LanguageCode").enum
+    if language is not None and language not in known:
+        yield f"the language is {language!r}: S3 Vectors searches words in {', '.join(known)}; give one, or none"
 
 
 def _make_bucket(client: Any, place: Place) -> None:

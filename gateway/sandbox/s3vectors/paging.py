@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.sandbox.s3vectors.errors import invalid
+
+Position = TypeVar("Position", str, int)
 
 
 def encode(position: str | int, *of: Any) -> str:
@@ -14,12 +16,12 @@ def encode(position: str | int, *of: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps([position, *of]).encode()).decode()
 
 
-def decode(token: str, *of: Any) -> str | int:
-    """The position. VectorsError (ValidationException) for a token of another list, or of none."""
+def decode(token: str, kind: type[Position], *of: Any) -> Position:
+    """The position, of this kind. VectorsError (ValidationException) for a token of another list, or of none."""
     try:
         position, *given = json.loads(base64.urlsafe_b64decode(token.encode()))
     except (ValueError, TypeError):
         given, position = [None], None
-    if given != list(of) or not isinstance(position, str | int):
+    if given != list(of) or type(position) is not kind:
         raise invalid("Invalid nextToken: it is not of this list", "nextToken")
     return position

@@ -228,8 +228,8 @@ def _index_summary(index: Index) -> Json:
 def _page(named: dict[str, Named], request: Json, kind: str) -> tuple[list[Named], Json]:
     """One page in the order of names, and its token where there is more."""
     prefix, size = request.get("prefix", ""), request.get("maxResults", PAGE)
-    after = decode(request["nextToken"], kind, prefix) if "nextToken" in request else ""
-    rest = sorted(name for name in named if name.startswith(prefix) and name > str(after))
+    after = decode(request["nextToken"], str, kind, prefix) if "nextToken" in request else ""
+    rest = sorted(name for name in named if name.startswith(prefix) and name > after)
     token = {"nextToken": encode(rest[size - 1], kind, prefix)} if len(rest) > size else {}
     return [named[name] for name in rest[:size]], token
 

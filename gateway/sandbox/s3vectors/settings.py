@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.sandbox.s3vectors.faults import VectorsFault
 
@@ -27,3 +29,15 @@ class VectorsSettings(BaseModel):
     """Operations answered with AccessDeniedException, as a policy without them would. Without `GetVectors`, a query
     with a filter or metadata and a list with data or metadata are refused as well."""
     faults: tuple[VectorsFault, ...] = ()
+
+    @model_validator(mode="after")
+    def _operations_are_known(self) -> Self:
+        named = [*self.denied_actions, *(fault.operation for fault in self.faults if fault.operation is not None)]
+        if named:
+            from gateway.sandbox.s3vectors.shapes import service_model
+
+            known = set(service_model().operation_names)
+            unknown = sorted(set(named) - known)
+            if unknown:
+                raise ValueError(f"unknown operations: {', '.join(unknown)}. Known: {', '.join(sorted(known))}")
+        return self

@@ -64,13 +64,13 @@ def list_vectors(store: Store, request: Json) -> Json:
         raise invalid("segmentCount and segmentIndex must be given together")
     if count is not None and segment is not None and segment >= count:
         raise invalid(f"segmentIndex must be less than segmentCount, and {segment} is not less than {count}")
-    after = decode(request["nextToken"], index.arn, count, segment) if "nextToken" in request else 0
+    after = decode(request["nextToken"], int, index.arn, count, segment) if "nextToken" in request else 0
     size = request.get("maxResults", LIST_PAGE)
     page: list[Vector] = []
     processed = 0
     more = False
     for vector in index.vectors.values():
-        if vector.sequence <= int(after) or (count is not None and zlib.crc32(vector.key.encode()) % count != segment):
+        if vector.sequence <= after or (count is not None and zlib.crc32(vector.key.encode()) % count != segment):
             continue
         if len(page) == size or processed > LIST_BYTES:
             more = True

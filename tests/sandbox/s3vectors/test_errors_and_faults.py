@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from gateway.sandbox.s3vectors.errors import STATUSES
 from gateway.sandbox.s3vectors.faults import REFUSALS, VectorsFault, VectorsFaults
-from tests.sandbox.s3vectors.conftest import SIGNED, Place, Running
+from tests.sandbox.s3vectors.conftest import SIGNED, Place, Running, settings
 
 
 def raw(sandbox: Running, body: bytes, operation: str = "ListVectorBuckets") -> httpx.Response:
@@ -185,3 +186,30 @@ def test_reset_forgets_every_bucket(one_index: Callable[..., tuple[Running, Plac
     running.admin("POST", "/reset")
     assert place.client.list_vector_buckets()["vectorBuckets"] == []
     assert json.dumps(running.admin("GET", "/state")["s3vectors"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"denied_actions": ["GetVector"]}, {"faults": [{"kind": "throttle", "operation": "QueryVector"}]}],
+)
+def test_settings_that_name_an_operation_which_is_none_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"unknown operations: (Get|Query)Vector\. Known: CreateIndex"):
+        settings(vectors=given)
+
+
+@pytest.mark.parametrize("position", ["abc", True, 1.5, None, [1]])
+def test_a_token_that_somebody_made_is_refused_and_breaks_nothing(
+    one_index: Callable[..., tuple[Running, Place]], position: Any
+) -> None:
+    _, place = one_index()
+    place.put({"k": [1.0, 0.0]})
+    of = [place.client.get_index(**place.where)["index"]["indexArn"], None, None]
+    for token_of, ask in (
+        (of, lambda token: place.client.list_vectors(**place.where, nextToken=token)),
+        (["buckets", ""], lambda token: place.client.list_vector_buckets(nextToken=token)),
+    ):
+        if (position, token_of) == ("abc", ["buckets", ""]):
+            continue  # a name is what a list of names goes on from
+        token = base64.urlsafe_b64encode(json.dumps([position, *token_of]).encode()).decode()
+        with pytest.raises(place.client.exceptions.ValidationException, match="Invalid nextToken"):
+            ask(token)

@@ -11,6 +11,9 @@ import pytest
 
 from gateway.sandbox.s3vectors.service import OPERATIONS
 from tests.sandbox.s3vectors.conftest import Place, Running
+from trainer.retrieval import s3vectors, s3vectors_index
+from trainer.retrieval.chunk import Chunk
+from trainer.retrieval.titan import Titan
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "aws"
 TITAN = "arn:aws:bedrock:REGION::foundation-model/amazon.titan-embed-text-v2:0"
@@ -76,3 +79,25 @@ def test_the_query_policy_asks_and_does_nothing_else(under: Callable[..., Place]
     place.put({"k": [1.0, 0.0]}, {"k": {"a": 1}})
     assert place.client.list_vectors(**place.where, maxResults=1, returnMetadata=True)["vectors"]
     assert ask(place) == [{"key": "k", "metadata": {"a": 1}}]
+
+
+def test_the_retrieval_itself_asks_for_all_that_is_allowed_and_for_nothing_else(sandbox: Running) -> None:
+    sandbox.admin("POST", "/reset")
+    client, titan = sandbox.client("s3vectors"), Titan(sandbox.client("bedrock-runtime"))
+    place = s3vectors.Place("classic-bucket", "pages")
+    chunks = [Chunk("a", "Dinner is paid.", {"edition": 2026})]
+
+    def asked_for() -> set[str]:
+        return {name.partition(":")[0] for name in sandbox.admin("GET", "/s3vectors")["requests"]}
+
+    s3vectors_index.build(client, place, chunks, titan, make_bucket=True)
+    s3vectors_index.build(client, place, chunks, titan, make_bucket=True, replace=True)
+    made = asked_for()
+    sandbox.admin("POST", "/reset")
+    s3vectors_index.build(client, place, chunks, titan, make_bucket=True)
+    before = asked_for()
+    store = s3vectors.open_s3vectors(client, place, titan)
+    assert [hit.id for hit in store.query("dinner", 1, {"edition": 2026})] == ["a"]
+    found = asked_for() - before
+    assert found == allowed("retrieval-query.json")
+    assert made | found == allowed("retrieval-index.json")

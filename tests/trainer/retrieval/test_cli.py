@@ -109,6 +109,7 @@ def test_a_tiny_model_of_one_s_own_embeds(
     [
         (["ask", "dinner", "--index", "{tmp}/nowhere"], 1, "holds no index"),
         (["ask", "dinner", "--index", "{index}", "--where", "{{"], 2, "--where is no JSON object"),
+        (["ask", "dinner", "--index", "{index}", "--where", '{{"a":' + "[" * 20_000], 2, "--where is no JSON object"),
         (["ask", "dinner", "--index", "{index}",
         "--where", '{{"colour": "red"}}'], 2, "no chunk of the index has this label"),
         (["ask", " ", "--index", "{index}"], 2, "the query is empty"),
@@ -141,3 +142,27 @@ def test_a_model_that_is_not_there_is_no_traceback(
 
 def test_the_corpus_is_read_as_written(pages: Path) -> None:
     assert read_corpus(pages) == CHUNKS
+
+
+def test_pages_questions_and_filters_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    page = '---\nid: a\nx: "\\e[31mred"\n---\ndinner \x1b]0;title\x07\x1b[2J is paid\n'
+    (tmp_path / "pages" / "a.md").write_text(page)
+    index = tmp_path / "index"
+    assert _run("index", tmp_path / "pages", "--index", index, "--embedder", "none").exit_code == 0
+    asked = _run("ask", "dinner", "--index", index)
+    assert "dinner" in asked.stdout
+    (tmp_path / "q.jsonl").write_text(json.dumps({"id": "\x1b[31mq", "question": "dinner?"}))
+    frozen = _run("freeze", tmp_path / "q.jsonl", "--index", index, "--out", tmp_path / "f.json")
+    assert frozen.exit_code == 2
+    said = _run("ask", "dinner", "--index", index, "--where", '{"\x1b[31m": 1}')
+    for result in (asked, frozen, said):
+        assert not set("\x1b\x07") & set(result.output)
+
+
+def test_the_file_of_the_questions_is_never_overwritten(tmp_path: Path, index: Path, questions: Path) -> None:
+    before = questions.read_bytes()
+    result = _run("freeze", questions, "--index", index, "--out", questions)
+    assert result.exit_code == 2
+    assert "is the file of the questions itself" in result.stderr
+    assert questions.read_bytes() == before

@@ -77,6 +77,8 @@ def test_two_pages_of_one_id_are_an_error_that_names_both(tmp_path: Path) -> Non
     (line,) = _wrong(tmp_path)
     assert line.startswith("b.md: its id 'same' is that of")
     assert "a.md" in line
+    _page(tmp_path, "id: SAME", name="b.md")
+    assert _wrong(tmp_path)[0].startswith("b.md: its id 'SAME' is that of")  # [same] in an answer would cite both
 
 
 def test_an_empty_folder_a_missing_one_and_a_huge_page_are_errors(tmp_path: Path) -> None:
@@ -89,3 +91,28 @@ def test_an_empty_folder_a_missing_one_and_a_huge_page_are_errors(tmp_path: Path
 def test_aliases_and_numbers_beyond_reason_are_no_labels(tmp_path: Path) -> None:
     _page(tmp_path, f"id: a\nbomb: &x [y, y]\nbombs: [*x, *x]\nhuge: {'9' * 5000}\nnever: .nan")
     assert [line.split(":")[1] for line in _wrong(tmp_path)] == ["4", "5", "6"]
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        (b"id: a\nx: !!bool maybe", 3),
+        (b'id: a\nx: !!int ""', 3),
+        (b'id: a\nx: !!float ""', 3),
+        (b"id: a\nx: !!timestamp soon", 3),
+        (b"id: a\nx: 1" + b":1" * 300 + b".5", 3),
+        (b'id: a\nx: "\\ud800"', 3),
+        (b'id: a\n\nx: "bell\x07"', 4),
+        (b"id: a\nx: " + b"[" * 5000, 2),
+    ],
+)
+def test_a_head_that_yaml_s_own_reader_trips_over_is_a_mistake_with_its_line(
+    tmp_path: Path, head: bytes, line: int
+) -> None:
+    (tmp_path / "a.md").write_bytes(b"---\n" + head + b"\n---\nText.\n")
+    assert [said.split(": ")[0] for said in _wrong(tmp_path)] == [f"a.md:{line}"]
+
+
+def test_a_name_that_speaks_to_the_terminal_is_shown_as_text(tmp_path: Path) -> None:
+    _page(tmp_path, 'id: a\n"\\e[31mx": 1\n"\\e[31mx": 2')
+    assert all("\x1b" not in said for said in _wrong(tmp_path))

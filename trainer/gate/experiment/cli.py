@@ -22,7 +22,7 @@ def experiment(
     ] = None,
     embedder: Annotated[
         Literal["minilm", "none"],
-        typer.Option(help="minilm: by meaning and words (82 MB are fetched once). none: by words alone."),
+        typer.Option(help="minilm: by meaning and words (84 MB are fetched once). none: by words alone."),
     ] = "minilm",
     cloud: Annotated[
         bool, typer.Option("--cloud/--no-cloud", help="Also the base model on Bedrock's stand-in (simulated).")
@@ -59,7 +59,7 @@ def experiment(
     from gateway.sandbox.vllm.prepare import PreparationFailedError
     from gateway.sandbox.vllm.server import VllmFailedError
     from trainer.gate.errors import GateError
-    from trainer.gate.experiment.keeping import account
+    from trainer.gate.experiment.keeping import account, require_folder
     from trainer.gate.experiment.keeping import keep as keep_account
     from trainer.gate.experiment.run import experiment as run
     from trainer.gate.experiment.settings import ExperimentError, Settings, new_work
@@ -74,6 +74,8 @@ def experiment(
     try:
         home = require_home(home.absolute())
         os.environ["CROSSOVER_HOME"] = str(home)  # where MiniLM's weights are kept, too
+        if keep is not None:
+            require_folder(keep)  # before half an hour of work, not after it
         work = new_work(home)
         settings = Settings(
             home, work, questions=questions, embedder=embedder, cloud=cloud, easy=easy, worse=worse, max_steps=max_steps

@@ -5,26 +5,44 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import msgspec
 
 from trainer.gate.experiment.run import Outcome
+from trainer.gate.experiment.settings import ExperimentError
 from trainer.gate.report.hostile import markdown as escaped
 from trainer.gate.run_folder import MARKDOWN, PAGE, PLAN, VERDICT
 
+KEPT = (PLAN, VERDICT, MARKDOWN, PAGE)
 FOLDERS = {"gate": "gate", "easy questions": "easy", "gate the worse one": "worse"}
 """Of the gates' runs: step, and the folder's name."""
 
 
+def require_folder(folder: Path) -> None:
+    """Makes the folder. Raises ExperimentError where nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise ExperimentError(
+            f"nothing can be kept in {folder} ({error.strerror}): give a folder that can be written"
+        ) from None
+
+
 def keep(found: Outcome, folder: Path) -> None:
-    """Into `folder`: README.md, experiment.json, and of each gate its plan, verdict and report."""
+    """Into `folder`: README.md, experiment.json, and of each gate its plan, verdict and report. What an earlier
+    experiment kept there of a gate that this one has not run is taken away."""
     folder.mkdir(parents=True, exist_ok=True)
     for step, name in FOLDERS.items():
-        if step not in found.folders:
-            continue
         target = folder / name
+        if step not in found.folders:
+            for file in KEPT:
+                (target / file).unlink(missing_ok=True)
+            continue
         target.mkdir(exist_ok=True)
-        for file in (PLAN, VERDICT, MARKDOWN, PAGE):
+        for file in KEPT:
             shutil.copyfile(Path(found.folders[step]) / file, target / file)
     facts = {name: value for name, value in msgspec.to_builtins(found).items() if name != "folders"}
     (folder / "experiment.json").write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
@@ -36,9 +54,10 @@ def account(found: Outcome) -> Iterator[str]:
     yield "# The experiment"
     yield ""
     yield (
-        f"{found.questions} frozen questions about a handbook that no model has read, the same passages for the base "
-        f"model and the tuned one. On one machine's CPU: a real vLLM{' and real training' * found.trained}; Bedrock, "
-        "where it is named, is the local sandbox (simulated). The judges are rules of this program, not models."
+        f"{found.questions} frozen questions about a handbook that was made up for this, so that the base model cannot "
+        "know it; the same passages for the base model and the tuned one. On one machine's CPU: a real "
+        f"vLLM{' and real training' * found.trained}; Bedrock, where it is named, is the local sandbox (simulated). "
+        "The judges are rules of this program, not models."
     )
     if found.trained:
         yield ""

@@ -69,10 +69,10 @@ def started_parts(box: Box, work: Path, *, cloud: bool) -> Iterator[Parts]:
     keys = {name: f"xo-experiment-{secrets.token_urlsafe(16)}" for name in (KEY, ADMIN_KEY)}
     with ExitStack() as ends:
         ends.enter_context(_environment(keys))
-        sandbox_port, port = free_port(), free_port(8081)
+        sandbox_port, port = free_port(), free_port()  # two experiments at once want none that is the same
         values = {
             "PORT": str(port),
-            "METRICS_PORT": str(free_port(9465)),
+            "METRICS_PORT": str(free_port()),
             "LEDGER": str(work / "ledger.sqlite3"),
             "STATE": str(work / "adapters.json"),
             "BOX_URL": box.base_url,

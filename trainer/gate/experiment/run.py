@@ -23,6 +23,7 @@ from trainer.gate.frozen import read_frozen
 from trainer.gate.judges import judges_of
 from trainer.gate.judging import Gated, for_version, gate_served
 from trainer.gate.progress import shown_progress
+from trainer.gate.report.hostile import visible
 from trainer.gate.run import chats_of, open_run
 from trainer.gate.run_folder import one_at_a_time
 from trainer.gate.settings import GateSettings
@@ -36,6 +37,9 @@ from trainer.registry.taking_in import take_in
 from trainer.registry.version import version_id
 from trainer.train.cli import run_training
 from trainer.train.finished import finished_run
+
+INTERRUPTED = (130, 143)
+"""What training ends with when it was stopped by SIGINT or SIGTERM: a Ctrl-C reaches it, and not this process."""
 
 
 @dataclass(slots=True)
@@ -75,7 +79,8 @@ class Outcome:
 def experiment(settings: Settings, console: Console, box: Box | None = None) -> Outcome:
     """`box`: a vLLM that runs already; None: one is prepared and started. However it ends, nothing is left running.
 
-    Raises ExperimentError, GateError, PublishError, RegistryError, and what preparing and starting the parts raises."""
+    Raises ExperimentError, GateError, PublishError, RegistryError, what preparing and starting the parts raises, and
+    KeyboardInterrupt also where only the training was interrupted."""
     settings.work.mkdir(parents=True, exist_ok=True)
     with ExitStack() as ends:
         return _Experiment(settings, console, ends).run(box)
@@ -182,6 +187,8 @@ class _Experiment:
         self._line(doing)
         with self._stages.stage(step, doing):
             status, folder = run_training(recipe, python=parts.box.python, preflight=False, all_to_stderr=True)
+        if status in INTERRUPTED:
+            raise KeyboardInterrupt
         if status or folder is None:
             raise ExperimentError(f"{doing}: it ended with status {status}; its settings are {recipe}")
         return take_in(self._registry, finished_run(folder), hash_weights=False).id
@@ -230,7 +237,7 @@ class _Experiment:
         found.worse_verdict, found.worse_refused, found.worse = gated.finished.verdict.outcome, not published, said
 
     def _line(self, words: str) -> None:
-        self._console.print(f"  {words}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(f"  {visible(words)}", markup=False, highlight=False, soft_wrap=True)
 
 
 async def _first_look(gate: GateSettings, version: str, console: Console) -> Verdict:

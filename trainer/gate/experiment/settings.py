@@ -39,7 +39,6 @@ class Settings:
 
     home: Path
     work: Path
-    keep: Path | None = None
     questions: int | None = None
     embedder: str = "minilm"
     cloud: bool = True

@@ -60,6 +60,7 @@ class Bert:
         config = _config(folder / "config.json")
         self.dimensions: int = config["hidden_size"]
         self.positions: int = config["max_position_embeddings"]
+        self.vocabulary: int = config["vocab_size"]
         self._heads: int = config["num_attention_heads"]
         tensors = _Tensors(folder / "model.safetensors", self.dimensions, config["intermediate_size"])
         epsilon = float(config["layer_norm_eps"])

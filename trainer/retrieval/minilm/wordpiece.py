@@ -35,6 +35,10 @@ class WordPiece:
         self._unknown, self._first, self._last = (vocabulary[name] for name in ("[UNK]", "[CLS]", "[SEP]"))
         self._pieces = lru_cache(maxsize=50_000)(self._cut)
 
+    def range(self) -> tuple[int, int]:
+        """The lowest and the highest id that a text can have."""
+        return min(self._vocabulary.values()), max(self._vocabulary.values())
+
     def ids(self, text: str, longest: int | None = None) -> list[int]:
         """At most `longest` ids, the two marks included; None: all of them."""
         found = [piece for word in _words(text) for piece in self._pieces(word)]
@@ -66,6 +70,13 @@ def read_wordpiece(file: Path) -> WordPiece:
         kind = (model["type"], model.get("continuing_subword_prefix"), normalizer["type"], normalizer["lowercase"])
         if kind != ("WordPiece", _CONTINUES, "BertNormalizer", True):
             raise ValueError(f"it is a tokenizer of the kind {kind}, and only lower-casing WordPiece is read here")
+        for settings, name, read in (
+            (normalizer, "clean_text", True), (normalizer, "handle_chinese_chars", True),
+            (normalizer, "strip_accents", None), (model, "max_input_chars_per_word", _LONGEST_WORD),
+            (model, "unk_token", "[UNK]"),
+        ):  # fmt: skip
+            if settings.get(name, read) != read and (name, settings[name]) != ("strip_accents", True):
+                raise ValueError(f"its {name} is {settings[name]!r}, and only {read!r} is read here")
         return WordPiece({str(token): int(number) for token, number in model["vocab"].items()})
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is no tokenizer.json of BERT's kind: {error!r}") from None

@@ -7,10 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from gateway.policy import load_policy
 from tests.trainer.gate.rooms import question, right, rooms
-from trainer.gate.experiment.keeping import account
+from trainer.gate.experiment.cli import experiment as command
+from trainer.gate.experiment.keeping import FOLDERS, KEPT, account, keep, require_folder
 from trainer.gate.experiment.parts import _policy
 from trainer.gate.experiment.run import Outcome
 from trainer.gate.experiment.sets import Overlap, overlap
@@ -80,3 +83,39 @@ def test_the_account_says_what_was_found_and_what_each_step_took() -> None:
     assert "<b>" not in text
     for change in ({"published": False}, {"easy_killed": False}, {"worse_refused": False}):
         assert not Outcome(**{"verdict": "pass", "published": True, **change}).as_expected  # type: ignore[arg-type]
+
+
+def test_what_an_earlier_experiment_kept_of_a_gate_that_was_not_run_now_is_taken_away(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for file in KEPT:
+        (run / file).write_text("of the first")
+    keep(Outcome(folders=dict.fromkeys(FOLDERS, str(run))), tmp_path / "kept")
+    assert (tmp_path / "kept" / "worse" / "report.md").read_text() == "of the first"
+    (tmp_path / "kept" / "easy" / "mine.txt").write_text("mine")
+    keep(Outcome(killed=True), tmp_path / "kept")
+    left = {str(file.relative_to(tmp_path / "kept")) for file in (tmp_path / "kept").rglob("*") if file.is_file()}
+    assert left == {"README.md", "experiment.json", "easy/mine.txt"}
+
+
+def test_a_folder_that_cannot_be_kept_in_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ExperimentError, match=r"nothing can be kept in .*file .*: give a folder"):
+        require_folder(tmp_path / "file")
+    require_folder(tmp_path / "new" / "kept")
+    assert list((tmp_path / "new" / "kept").iterdir()) == []
+    told = CliRunner().invoke(_app(), ["--keep", str(tmp_path / "file"), "--home", str(tmp_path / "home")])
+    assert told.exit_code == 1
+    assert not (tmp_path / "home" / "experiments").exists()
+
+
+def test_the_account_says_of_no_model_that_it_never_saw_the_handbook_but_the_base_model() -> None:
+    text = "\n".join(account(Outcome(questions=60, trained=True)))
+    assert "no model has read" not in text
+    assert "the base model cannot know it" in text
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(command)
+    return app

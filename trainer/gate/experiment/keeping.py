@@ -53,6 +53,8 @@ def account(found: Outcome) -> Iterator[str]:
     """The experiment in words, for people."""
     yield "# The experiment"
     yield ""
+    yield f"{escaped(found.model)} on {found.machine}, {found.made_at}."
+    yield ""
     yield (
         f"{found.questions} frozen questions about a handbook that was made up for this, so that the base model cannot "
         "know it; the same passages for the base model and the tuned one. On one machine's CPU: a real "

@@ -7,8 +7,11 @@ adapter that learned wrong answers (it must be refused).
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -46,6 +49,11 @@ INTERRUPTED = (130, 143)
 class Outcome:
     """`seconds` by step; the rest in words, or None where a step was not asked for, or not reached."""
 
+    made_at: str = ""
+    """When it began, UTC."""
+    machine: str = ""
+    model: str = ""
+    """The base's folder name."""
     questions: int = 0
     control: str = ""
     """What was seen of the control alone, before anything was trained."""
@@ -92,7 +100,11 @@ class _Experiment:
         self._console = console
         self._ends = ends
         self._stages = Stages(console)
-        self._found = Outcome(seconds=self._stages.seconds)
+        self._found = Outcome(
+            made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            machine=f"{os.cpu_count()} cores ({platform.machine()})",
+            seconds=self._stages.seconds,
+        )
         self._registry = Registry(settings.work / "registry")
         self._borrowed = False
         """The box is another's: it gets back what it had."""
@@ -104,6 +116,7 @@ class _Experiment:
             self._require_no_leak(sets)
         self._borrowed = box is not None
         box = self._box() if box is None else box
+        found.model = box.model_dir.name
         with self._stages.stage("gateway", "starting the gateway"):
             parts = self._ends.enter_context(started_parts(box, settings.work, cloud=settings.cloud))
         gate = files.gate(parts, settings.work, sets.questions, cloud=settings.cloud)

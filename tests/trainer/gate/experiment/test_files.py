@@ -69,6 +69,7 @@ def test_each_experiment_has_a_folder_of_its_own(tmp_path: Path) -> None:
 
 def test_the_account_says_what_was_found_and_what_each_step_took() -> None:
     found = Outcome(
+        made_at="2026-11-23 09:00 UTC", machine="2 cores (x86_64)", model="small-model",
         questions=60, control="3 of 60 accepted; the bar is 50%", trained=True, version="experiment@v0001",
         verdict="pass", why="It is better.",
         accepted={"control": "3 of 60"}, p=0.00001, published=True, publication="it answers",
@@ -77,6 +78,7 @@ def test_the_account_says_what_was_found_and_what_each_step_took() -> None:
     )  # fmt: skip
     text = "\n".join(account(found))
     assert found.as_expected
+    assert "small-model on 2 cores (x86_64), 2026-11-23 09:00 UTC." in text
     assert "| train | 10.0 |" in text
     assert "| **together** | 11.0 |" in text
     assert "answers them): the kill criterion fires. Base" in text

@@ -19,11 +19,10 @@ class BoundedHttp(HttpToolsProtocol):
     _in_head = True
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self._in_head:
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)  # a request that ends in here sets the count to 0
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The request's headers are longer than {MAX_HEAD_BYTES} bytes.")
 
     def on_message_begin(self) -> None:

@@ -38,6 +38,16 @@ async def test_all_fields_reach_the_backend_untouched_but_for_the_model(start_ga
         assert API_KEY not in str(sent.headers)
 
 
+async def test_a_long_prompt_is_no_long_head_however_its_bytes_arrive(start_gateway: Start) -> None:
+    prompt = "What does it say? " * 11_000
+    body = json.dumps({"model": "tuned", "messages": [{"role": "user", "content": prompt}]}).encode()
+    async with scripted_peer() as peer, httpx.AsyncClient() as client:
+        gateway = start_gateway(**one(peer.url))
+        url, headers = gateway.url + "/chat/completions", gateway.headers()
+        answers = [await client.post(url, content=body, headers=headers) for _ in range(25)]
+    assert [answer.status_code for answer in answers] == [200] * 25
+
+
 async def test_a_stream_is_asked_for_its_usage_and_the_client_sees_it_only_when_it_asked(start_gateway: Start) -> None:
     async with scripted_peer() as peer:
         gateway = start_gateway(**one(peer.url))

@@ -6,7 +6,7 @@ the server, the router and the metering. (The one wait it owns is a cold start's
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from math import inf
 from typing import Literal, Protocol, TypeAlias
 
@@ -72,13 +72,38 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     wire: OnTheWire = msgspec.field(default_factory=OnTheWire)
 
 
-class Reply(Protocol):
-    """A backend's answer under way. Iterating gives bytes for the client: whole server-sent events of a stream, or the
-    whole JSON body. `send` returns it only when the first bytes are there, so until then another backend can be tried.
+class Flow(Protocol):
+    """Where bytes come from, as a sink steers it."""
 
-    Iteration raises `UpstreamError` if the backend fails in the middle. `aclose()` (idempotent) closes the upstream
-    connection at once when the answer is not finished.
-    """
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Sink(Protocol):
+    """The client's connection, as a reply sees it."""
+
+    def write(self, data: bytes, framed: bool = False) -> None:
+        """Never waits. `framed`: whole HTTP/1.1 chunks (size line, data, CRLF), to go out as they are; only where
+        `takes_chunks`. After the client has left, data is dropped."""
+
+    @property
+    def takes_chunks(self) -> bool: ...
+
+    @property
+    def full(self) -> bool:
+        """More is buffered than should be: nothing more is to be written until `drained`."""
+
+    async def drained(self) -> None:
+        """Until it is not full."""
+
+    def steered(self, flow: Flow | None) -> None:
+        """From now on `flow` is told to pause and to resume."""
+
+
+class Reply(Protocol):
+    """A backend's answer under way. `send` returns it only when its first bytes are there, so until then another
+    backend can be tried."""
 
     @property
     def content_type(self) -> str: ...
@@ -91,9 +116,16 @@ class Reply(Protocol):
     def admitted_at(self) -> float:
         """When the attempt that succeeded was sent (monotonic seconds): the moment a billing window counts it from."""
 
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    @property
+    def first(self) -> bytes:
+        """The first bytes for the client of a stream (whole server-sent events), or the whole JSON body."""
 
-    async def aclose(self) -> None: ...
+    async def relay(self, sink: Sink) -> None:
+        """Of a stream: passes on what comes after `first`, to the end. Raises `UpstreamError` if the backend fails in
+        the middle. Cancelled, the caller still closes."""
+
+    def close(self) -> None:
+        """Ends the upstream connection at once when the answer is not finished. May be called again."""
 
 
 class Backend(Protocol):

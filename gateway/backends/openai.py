@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import aiohttp
 import msgspec
 import yarl
 
-from gateway.backends.contract import Operation, UpstreamRequest
+from gateway.backends.contract import Operation, Sink, UpstreamRequest
 from gateway.backends.errors import Fault, UpstreamError, garbage, timed_out, unreachable
 from gateway.backends.sse import EventRelay, EventTooLong, usage_of
 from gateway.backends.tokens import BytesPerToken
@@ -91,10 +91,10 @@ class OpenAIBackend:
                 await reply.read_first()
                 return reply
         except TimeoutError:
-            await _close(reply)
+            _close(reply)
             raise timed_out(self.name, "the first byte", patience) from None
         except BaseException:
-            await _close(reply)
+            _close(reply)
             raise
 
     async def _post(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
@@ -150,7 +150,7 @@ class OpenAIReply:
         self._request = request
         self._body = Body(backend.name, response)
         self._relay = EventRelay(request.include_usage) if request.stream else None
-        self._first = b""
+        self.first = b""
         self._usage = MISSING
         self._finished = False
 
@@ -168,11 +168,11 @@ class OpenAIReply:
     async def read_first(self) -> None:
         """Waits for the first event of a stream, or for the whole of a body."""
         if self._relay is None:
-            self._first = await self._read_whole()
+            self.first = await self._read_whole()
             return
         while self._relay.content_events == 0 and not self._relay.done:
             data = await self._read()
-            self._first += self._feed(data) if data else self._relay.end()
+            self.first += self._feed(data) if data else self._relay.end()
             self._raise_if_reported(self._relay)
             if not data:
                 break
@@ -180,8 +180,7 @@ class OpenAIReply:
         if not self._finished:
             self._body.watch(self._backend.timeouts.stall_seconds)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._first
+    async def relay(self, sink: Sink) -> None:
         relay = self._relay
         if relay is None:
             return
@@ -192,11 +191,12 @@ class OpenAIReply:
                 break
             await self._drain_if_done(relay)
             if events:
-                yield events
+                sink.write(events)
+                await sink.drained()
             self._raise_if_reported(relay)
         self._raise_if_cut_short()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         if not self._finished:
             self._body.close()
 
@@ -260,9 +260,9 @@ def _outgoing_body(request: UpstreamRequest) -> bytes:
     return _encode(fields)
 
 
-async def _close(reply: OpenAIReply | None) -> None:
+def _close(reply: OpenAIReply | None) -> None:
     if reply is not None:
-        await reply.aclose()
+        reply.close()
 
 
 async def _refusal(backend: str, response: aiohttp.ClientResponse) -> UpstreamError:

@@ -16,11 +16,12 @@ from gateway.metering.ledger import BackendBooks, books
 from gateway.policy.resolved import masked
 from gateway.routing.explanation import explanation
 from gateway.routing.facts import Operation
+from gateway.server.admin_body import admin_body
 from gateway.server.core import Core
 from gateway.server.decisions import explained
 from gateway.server.errors import ApiError
 from gateway.server.intake import facts_for
-from gateway.server.request import ClientGone, parse_body, read_body, read_headers
+from gateway.server.request import parse_body, read_headers
 
 
 def owner_only(core: Core) -> Callable[[Request], None]:
@@ -61,10 +62,8 @@ def admin_routes(core: Core) -> APIRouter:
         """What would become of this request now: the body, and the x-crossover headers, are as on /v1. Nothing is
         sent to a backend, and nothing is remembered of it."""
         headers = read_headers(request.scope["headers"])
-        try:
-            body = await read_body(request.receive, headers, core.policy.server)
-        except ClientGone:
-            raise ApiError(400, "The connection was closed before the whole body had come.") from None
+        server = core.policy.server
+        body = await admin_body(request, server.max_body_bytes, server.body_timeout_seconds)
         facts, _ = facts_for(core, parse_body(body), operation, headers, "")
         if not core.holds.possible:
             facts = structs.replace(facts, may_hold=False)

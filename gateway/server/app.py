@@ -1,10 +1,9 @@
-"""The HTTP surface: generation by pure ASGI, all else (models, health, admin) by FastAPI behind it."""
+"""The HTTP surface: generation on the hot path, all else (models, health, admin, console) by FastAPI behind it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
@@ -22,9 +21,10 @@ from gateway.server.copies import copy_observers
 from gateway.server.core import Core
 from gateway.server.errors import ApiError, error_body
 from gateway.server.health import health_routes
+from gateway.server.http1 import Exchange
+from gateway.server.http1.asgi import run_asgi
 from gateway.server.observe import observers
 from gateway.server.operation import Endpoint
-from gateway.server.request import Receive, Scope, Send
 from gateway.server.warmup import Warmups
 
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -32,42 +32,44 @@ NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fal
 
 
 class Application:
-    """The ASGI application. Generation paths are looked up before anything else runs."""
+    """What answers each exchange. Generation paths are looked up before anything else runs."""
 
     def __init__(self, core: Core) -> None:
-        warmups = Warmups(core)
+        self._core = core
+        self._warmups = Warmups(core)
         self._generation = {
-            "/v1/chat/completions": Endpoint(core, "chat", warmups),
-            "/v1/completions": Endpoint(core, "completions", warmups),
-            "/v1/embeddings": Endpoint(core, "embeddings", warmups),
+            b"/v1/chat/completions": Endpoint(core, "chat", self._warmups),
+            b"/v1/completions": Endpoint(core, "completions", self._warmups),
+            b"/v1/embeddings": Endpoint(core, "embeddings", self._warmups),
         }
-        self._rest = WithConsoleHeaders(_rest(core, warmups))
+        self._rest = WithConsoleHeaders(_rest(core))
+        self._tasks: list[asyncio.Task[None]] = []
+        self.address = ("127.0.0.1", 0)
+        """Where it listens: what the console's pages are told."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST":
-            endpoint = self._generation.get(scope["path"])
+    def __call__(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
+        if exchange.method == b"POST":
+            endpoint = self._generation.get(exchange.path)
             if endpoint is not None:
-                await endpoint(scope, receive, send)
-                return
-        await self._rest(scope, receive, send)
+                return endpoint(exchange)
+        return run_asgi(self._rest, exchange, self.address)
+
+    def start(self) -> None:
+        """On the running loop: what watches the backends, and the books' clock."""
+        self._tasks = [*observers(self._core), *copy_observers(self._core)]
+
+    async def aclose(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._warmups.aclose()
+        await self._core.aclose()
 
 
-def _rest(core: Core, warmups: Warmups) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [*observers(core), *copy_observers(core)]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await warmups.aclose()
-            await core.aclose()
-
+def _rest(core: Core) -> FastAPI:
     app = FastAPI(
-        title="Crossover", version=gateway.__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
-        openapi_url="/openapi.json", telemetry=NO_TELEMETRY,
+        title="Crossover", version=gateway.__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json",
+        telemetry=NO_TELEMETRY,
     )  # fmt: skip
     app.add_exception_handler(ApiError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)

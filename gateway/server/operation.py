@@ -1,4 +1,4 @@
-"""One request, start to end: bytes in, facts, decision, attempts, bytes out, usage, money. The hot path, pure ASGI."""
+"""One request, start to end: bytes in, facts, decision, attempts, bytes out, usage, money. The hot path."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from math import inf
+from typing import Any
 
 from msgspec import structs
 
@@ -24,19 +25,9 @@ from gateway.server.attempt import CLIENT_CLOSED, AttemptRun
 from gateway.server.core import Core
 from gateway.server.decisions import Kept
 from gateway.server.errors import ApiError, error_event, internal_error, nobody_now, shutting_down
+from gateway.server.http1 import ClientGone, Exchange
 from gateway.server.intake import facts_for
-from gateway.server.request import (
-    ClientGone,
-    Headers,
-    ParsedBody,
-    Receive,
-    Scope,
-    Send,
-    first_of_prompt,
-    parse_body,
-    read_body,
-    read_headers,
-)
+from gateway.server.request import Headers, ParsedBody, first_of_prompt, parse_body, read_body, read_headers
 from gateway.server.verdict import in_time, is_wrong, left_late, outcome_of, verdict_of
 from gateway.server.warmup import Warmups
 from gateway.telemetry.request_end import RequestEnd
@@ -53,30 +44,26 @@ or as long as the ceiling allows: whichever is longest."""
 
 
 class Endpoint:
-    """The ASGI application of one `/v1` generation path."""
+    """One `/v1` generation path."""
 
     def __init__(self, core: Core, operation: Operation, warmups: Warmups) -> None:
         self._core = core
         self._operation = operation
         self._warmups = warmups
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await OperationRun(self._core, self._operation, self._warmups, scope, receive, send).run()
+    def __call__(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
+        return OperationRun(self._core, self._operation, self._warmups, exchange).run()
 
 
 class OperationRun:
     """What happens to one request. Books what it did, however it ends."""
 
-    def __init__(
-        self, core: Core, operation: Operation, warmups: Warmups, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, core: Core, operation: Operation, warmups: Warmups, exchange: Exchange) -> None:
         self._arrived = core.clock()
         self._core = core
         self._warmups = warmups
         self._operation: Operation = operation
-        self._scope = scope
-        self._receive = receive
-        self._send = send
+        self._exchange = exchange
         self._id = f"{int(time.time() * 1000):011x}{secrets.token_hex(6)}"
         self._headers = Headers()
         self._key = ""
@@ -104,49 +91,36 @@ class OperationRun:
         """None: traces are off, or it was refused at the door."""
 
     async def run(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        watcher: asyncio.Task[None] | None = None
         try:
-            body = await self._read()
-            watcher = asyncio.create_task(self._cancel_when_gone(task))
-            await self._serve(body)
+            await self._serve(await self._read())
         except ApiError as error:
-            await self._refuse(error)
+            self._refuse(error)
         except ClientGone:
             self._outcome, self._status = "cancelled", CLIENT_CLOSED
         except asyncio.CancelledError:
             self._outcome, self._status = "cancelled", CLIENT_CLOSED
-            if watcher is None or not watcher.done():
-                await self._say_that_the_server_stops()
+            if not self._exchange.gone:
+                self._say_that_the_server_stops()
                 raise
-            task.uncancel()
         except Exception:
             log.exception("request %s failed inside the gateway", self._id)
-            await self._apologize()
+            self._apologize()
         finally:
-            if watcher is not None:
-                watcher.cancel()
             self._book()
 
-    async def _cancel_when_gone(self, task: asyncio.Task[None]) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        task.cancel()
-
-    async def _say_that_the_server_stops(self) -> None:
+    def _say_that_the_server_stops(self) -> None:
         if self._answering and self._streaming:
-            await self._end_with_error(shutting_down())
+            self._end_with_error(shutting_down())
 
-    async def _apologize(self) -> None:
+    def _apologize(self) -> None:
         """A mistake of the gateway's own: said in OpenAI's shape, with an id that its log has too."""
         failure = internal_error(self._id)
         if not self._answering:
             self._outcome = "refused"
-            await self._refuse(ApiError.upstream(failure))
+            self._refuse(ApiError.upstream(failure))
         elif self._streaming:
             self._outcome = "upstream_error"
-            await self._end_with_error(failure)
+            self._end_with_error(failure)
 
     @property
     def _streaming(self) -> bool:
@@ -155,7 +129,7 @@ class OperationRun:
     # -- the request -----------------------------------------------------------------------------------------------
 
     async def _read(self) -> bytes:
-        self._headers = read_headers(self._scope["headers"])
+        self._headers = read_headers(self._exchange.headers)
         caller = self._core.doors.data(self._headers.authorization)
         if caller is None:
             raise ApiError(
@@ -172,7 +146,7 @@ class OperationRun:
             )  # fmt: skip
         if self._core.draining:
             raise ApiError.upstream(shutting_down())
-        return await read_body(self._receive, self._headers, self._core.policy.server)
+        return await read_body(self._exchange, self._core.policy.server.body_timeout_seconds)
 
     async def _serve(self, body: bytes) -> None:
         core = self._core
@@ -228,7 +202,7 @@ class OperationRun:
                 return
             except UpstreamError as error:
                 if self._answering:
-                    await self._end_with_error(error)
+                    self._end_with_error(error)
                     return
                 failure = error
                 if not error.may_try_another:
@@ -297,20 +271,15 @@ class OperationRun:
 
     async def _relay(self, reply: Reply) -> None:
         """The upstream's bytes to the client as they come."""
-        streaming = self._streaming
-        chunks = aiter(reply)
-        first = await anext(chunks)
-        headers = self._response_headers(reply.content_type)
-        if not streaming:
-            headers.append((b"content-length", str(len(first)).encode()))
+        exchange, headers = self._exchange, self._response_headers(reply.content_type)
         self._answering = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": first, "more_body": streaming})
-        if not streaming:
+        if not self._streaming:
+            exchange.respond(200, headers, reply.first)
             return
-        async for chunk in chunks:
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        exchange.begin(200, headers)
+        exchange.write(reply.first)
+        await reply.relay(exchange)
+        exchange.end()
 
     def _deadline(self, candidate: Candidate, now: float, last: bool) -> float:
         """Until when a first byte is waited for (and, within it, a cold start)."""
@@ -335,24 +304,20 @@ class OperationRun:
             None if self._kept is None else (self._id, self._reason), self._target,
         )  # fmt: skip
 
-    async def _refuse(self, error: ApiError) -> None:
+    def _refuse(self, error: ApiError) -> None:
         if self._outcome in ("refused", "cancelled"):
             self._outcome = "client_error" if error.status < 500 and error.status != 429 else "refused"
         self._status = error.status
-        body = error.body()
         headers = self._response_headers("application/json")
-        headers.append((b"content-length", str(len(body)).encode()))
         if error.retry_after_seconds is not None:
             seconds = min(LONGEST_RETRY_AFTER_SECONDS, max(1.0, error.retry_after_seconds))
             headers.append((b"retry-after", str(round(seconds)).encode()))
-        if error.status in (408, 413):
-            headers.append((b"connection", b"close"))  # the rest of the body is not read
-        await self._send({"type": "http.response.start", "status": error.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        self._exchange.respond(error.status, headers, error.body())
 
-    async def _end_with_error(self, error: UpstreamError) -> None:
+    def _end_with_error(self, error: UpstreamError) -> None:
         """The stream has begun: all that can be done is to say so and end it."""
-        await self._send({"type": "http.response.body", "body": error_event(error), "more_body": False})
+        self._exchange.write(error_event(error))
+        self._exchange.end()
 
     # -- books -----------------------------------------------------------------------------------------------------
 

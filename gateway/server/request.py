@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import msgspec
 
-from gateway.policy.schema import AliasSettings, ServerSettings
+from gateway.policy.schema import AliasSettings
 from gateway.routing.facts import Ceiling, Operation, RequestFacts
 from gateway.server.errors import ApiError
+from gateway.server.http1 import BodyBroken, BodyTimeout, BodyTooLarge, Exchange
 from gateway.telemetry.trace_context import MAX_TRACEPARENT, MAX_TRACESTATE
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Fields: TypeAlias = dict[str, msgspec.Raw]
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -50,10 +46,6 @@ MARKS = (
 
 
 MEDIA = tuple(token for token, mark in MARKS if mark in ("messages.image_url", "messages.input_audio"))
-
-
-class ClientGone(Exception):
-    """The client closed its connection."""
 
 
 class Headers(msgspec.Struct):
@@ -131,37 +123,32 @@ def _word(name: str, value: str) -> str:
     return value
 
 
-async def read_body(receive: Receive, headers: Headers, settings: ServerSettings) -> bytes:
-    """The whole body, within the policy's limits of size and time. Raises `ApiError` 413 or 408, or `ClientGone`."""
-    limit = settings.max_body_bytes
-    if headers.content_length is not None and headers.content_length > limit:
-        raise _too_large(headers.content_length, limit)
-    parts: list[bytes] = []
-    size = 0
+async def read_body(exchange: Exchange, seconds: float) -> bytes:
+    """The whole body, within the policy's limits of size and time. Raises `ApiError` 413, 408 or 400, or
+    `ClientGone`."""
     try:
-        async with asyncio.timeout(settings.body_timeout_seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                part: bytes = message.get("body", b"")
-                size += len(part)
-                if size > limit:
-                    raise _too_large(size, limit)
-                parts.append(part)
-                if not message.get("more_body", False):
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
-    except TimeoutError:
-        raise ApiError(
-            408, f"The request body did not arrive within {settings.body_timeout_seconds:g} s.", code="body_timeout"
-        ) from None
+        return await exchange.body(seconds)
+    except BodyTooLarge as error:
+        raise body_too_large(error.size, error.limit) from None
+    except BodyTimeout:
+        raise body_late(seconds) from None
+    except BodyBroken as error:
+        raise body_broken(error) from None
 
 
-def _too_large(size: int, limit: int) -> ApiError:
+def body_too_large(size: int, limit: int) -> ApiError:
     return ApiError(
         413, f"The request body has {size} bytes or more; the limit is {limit} (server.max_body_bytes).",
         code="request_too_large",
     )  # fmt: skip
+
+
+def body_late(seconds: float) -> ApiError:
+    return ApiError(408, f"The request body did not arrive within {seconds:g} s.", code="body_timeout")
+
+
+def body_broken(error: BodyBroken) -> ApiError:
+    return ApiError(400, str(error), code="invalid_http")
 
 
 class ParsedBody(msgspec.Struct):

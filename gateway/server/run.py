@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import signal
 import socket
 import sys
 from collections.abc import Callable
 from http.server import HTTPServer
-from types import FrameType
 
 import msgspec
-import uvicorn
+import uvloop
 
 from gateway.metering.restore import restore_windows
 from gateway.policy.schema import Policy
-from gateway.server.app import Application
 from gateway.server.core import Core
-from gateway.server.http import BoundedHttp
+from gateway.server.gateway import Gateway
 from gateway.server.request_log import Log, configure_logging
 
 
@@ -51,51 +51,33 @@ def _serve(policy: Policy, announce: Callable[[Addresses], None], log: Log) -> N
     if core.ledger is not None:
         restore_windows(core.meter, core.ledger.path, core.settings, core.clock())
     metrics, metrics_port = _serve_metrics(core)
-    config = uvicorn.Config(
-        Application(core),
-        loop="uvloop",
-        http=BoundedHttp,
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=round(policy.server.drain_seconds),
-    )
     host, port = listener.getsockname()[:2]
-    server = _Server(
-        config, core, log, lambda: announce(Addresses(f"http://{host}:{port}/v1", _page(policy, metrics_port)))
-    )
+    found = Addresses(f"http://{host}:{port}/v1", _page(policy, metrics_port))
     try:
-        server.run(sockets=[listener])
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_told_to_end(core, listener, lambda: announce(found)))
     finally:
         metrics.shutdown()
         listener.close()
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, core: Core, log: Log, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._core = core
-        self._log = log
-        self._announce = started
+async def _until_told_to_end(core: Core, listener: socket.socket, started: Callable[[], None]) -> None:
+    """The first SIGINT or SIGTERM begins the end; a second one cuts it short."""
+    gateway, told, loop = Gateway(core), asyncio.Event(), asyncio.get_running_loop()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._core.draining = True  # answers under way go on; what comes on open connections is sent elsewhere
-        super().handle_exit(sig, frame)
+    def signalled() -> None:
+        if told.is_set():
+            gateway.end_at_once()
+        gateway.drain()
+        told.set()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._core.holds.end()
-        await super().shutdown(sockets)
-        self._log.close()  # uvicorn raises the signal again after this, and that ends the process
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            _settle_memory()
-            self._announce()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled)
+    await gateway.start(listener)
+    _settle_memory()
+    started()
+    await told.wait()
+    await gateway.end(core.policy.server.drain_seconds)
 
 
 SWITCH_SECONDS = 0.001
@@ -139,5 +121,5 @@ def _listen(host: str, port: int) -> socket.socket:
             f"port {port} of {host} cannot be had ({error.strerror}): set server.port in the policy, or 0 for any free "
             "port"
         ) from error
-    listener.set_inheritable(True)
+    listener.setblocking(False)
     return listener

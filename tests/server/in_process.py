@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ from gateway.routing.decision import Decision
 from gateway.routing.facts import RequestFacts
 from gateway.routing.router import Router
 from gateway.routing.snapshot import FleetSnapshot
-from gateway.sandbox.hosting import hosted
-from gateway.server.app import Application
 from gateway.server.core import Core
+from gateway.server.gateway import Gateway
 from tests.gateway_process import ADMIN_KEY, API_KEY
 
+END_SECONDS = 1.0
 Order = Callable[[RequestFacts, Decision], Decision]
 
 
@@ -64,6 +65,7 @@ class Running:
     core: Core
     router: OrderedRouter
     root: str
+    gateway: Gateway
 
     def client(self) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=f"{self.root}/v1", api_key=API_KEY, max_retries=0)
@@ -95,5 +97,11 @@ async def gateway_in_process(
     if order is not None:
         router.order = order  # type: ignore[method-assign]
     core.router = router
-    async with hosted(Application(core)) as port:
-        yield Running(core, router, f"http://127.0.0.1:{port}")
+    gateway = Gateway(core)
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        listener.setblocking(False)
+        await gateway.start(listener)
+        try:
+            yield Running(core, router, f"http://127.0.0.1:{listener.getsockname()[1]}", gateway)
+        finally:
+            await gateway.end(END_SECONDS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 
-import uvicorn
+from starlette.types import Receive, Scope, Send
 
-from gateway.server.http import ABORT, BoundedHttp
-from gateway.server.request import Receive, Scope, Send
+from gateway.server.http1 import Exchange, Limits, Server
+from gateway.server.http1.asgi import ABORT, run_asgi
 
 STALL_SECONDS = 0.5
 
@@ -27,15 +27,18 @@ async def pour(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def test_a_client_that_takes_nothing_does_not_keep_its_connection() -> None:
+    async def handle(exchange: Exchange) -> None:
+        await run_asgi(pour, exchange, ("127.0.0.1", 0))
+
+    server = Server(handle, Limits())
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(pour, http=BoundedHttp, loop="none", lifespan="off", log_config=None))
-        running = asyncio.create_task(server.serve([listener]))
+        listener.setblocking(False)
+        await server.start([listener])
         with socket.create_connection(listener.getsockname()) as client:
             client.sendall(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
-            while not server.server_state.connections:
+            while not server.open_connections:
                 await asyncio.sleep(0.01)
             async with asyncio.timeout(20):
-                while server.server_state.connections:
+                while server.open_connections:
                     await asyncio.sleep(0.05)
-        server.should_exit = True
-        await running
+        await server.aclose()

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
-import uvicorn
 from msgspec import structs
 
 from gateway.metering.ledger import reading
 from gateway.routing.decision import Decision, Refusal
 from gateway.routing.facts import RequestFacts
-from gateway.server.app import Application
-from gateway.server.core import Core
-from gateway.server.request_log import configure_logging
-from gateway.server.run import _Server
-from tests.gateway_process import ADMIN_KEY, API_KEY
 from tests.scripted_peer import Connection, answer, scripted_peer
 from tests.server.fleets import box, one, two
-from tests.server.in_process import OrderedRouter, Running, gateway_in_process, hold, policy_of
+from tests.server.in_process import Running, gateway_in_process, hold
 
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
 
@@ -114,33 +105,19 @@ async def test_when_the_gateway_ends_whoever_waits_is_answered(tmp_path: Path, m
         assert gateway.router.noted[-1][0].may_hold is False
 
 
-async def test_a_server_that_is_told_to_end_lets_go_of_whoever_waits(
+async def test_a_gateway_that_is_told_to_end_lets_go_of_whoever_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XO_TEST_KEY", API_KEY)
-    monkeypatch.setenv("XO_TEST_ADMIN", ADMIN_KEY)
-    thresholds = gc.get_threshold()
-    async with scripted_peer(answer("before closing")) as peer:
-        core = Core(policy_of(one(peer.url), tmp_path))
-        router = OrderedRouter(core.router.settings, core.router.aliases)
-        router.order = hold(60.0, 1e9)  # type: ignore[method-assign]
-        core.router = router
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            config = uvicorn.Config(Application(core), ws="none", log_level="warning", timeout_graceful_shutdown=10)
-            started = asyncio.Event()
-            log = configure_logging(core.policy.log, sys.stderr)
-            server = _Server(config, core, log, started.set)
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
-            await asyncio.wait_for(started.wait(), 10)
-            gateway = Running(core, router, f"http://127.0.0.1:{listener.getsockname()[1]}")
-            asking = asyncio.create_task(ask(gateway))
-            await until(lambda: gateway.metric("crossover_held_requests") == 1)
-            server.should_exit = True
-            answered = await asyncio.wait_for(asking, 10)
-            assert answered.parse().choices[0].message.content == "before closing"
-            await serving
-    gc.unfreeze()  # a server sets its start's memory aside; this process goes on
-    gc.set_threshold(*thresholds)
+    async with (
+        scripted_peer(answer("before closing")) as peer,
+        gateway_in_process(one(peer.url), tmp_path, monkeypatch, hold(60.0, 1e9)) as gateway,
+    ):
+        asking = asyncio.create_task(ask(gateway))
+        await until(lambda: gateway.metric("crossover_held_requests") == 1)
+        ending = asyncio.create_task(gateway.gateway.end(10))
+        answered = await asyncio.wait_for(asking, 10)
+        assert answered.parse().choices[0].message.content == "before closing"
+        await ending
 
 
 async def test_the_verdict_is_told_once_and_says_late_wrong_or_good(

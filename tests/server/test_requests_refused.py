@@ -65,7 +65,7 @@ def test_a_body_of_unreasonable_shape_is_refused(gateway: GatewayProcess, body: 
 
 def test_headers_without_end_are_refused(gateway: GatewayProcess) -> None:
     response = post(gateway, headers=gateway.headers() | {"x-long": "x" * 200_000})
-    assert response.status_code == 400
+    assert response.status_code == 431
 
 
 def test_an_unknown_quality_class_is_refused_with_those_there_are(gateway: GatewayProcess) -> None:

@@ -26,9 +26,9 @@ from gateway.server.adapters.slot import Slot
 from gateway.server.adapters.state_file import NAME
 from gateway.server.adapters.status import alias_state, all_states
 from gateway.server.admin import owner_only
+from gateway.server.admin_body import admin_body
 from gateway.server.core import Core
 from gateway.server.errors import ApiError
-from gateway.server.request import ClientGone, read_body, read_headers
 
 MAX_BODY_BYTES = 4096
 Name = Annotated[str, msgspec.Meta(pattern=NAME)]
@@ -56,7 +56,6 @@ _decode_rollback = msgspec.json.Decoder(Rollback).decode
 
 def adapter_routes(core: Core) -> APIRouter:
     routes = APIRouter(prefix="/admin/adapters", tags=["admin"], dependencies=[Depends(owner_only(core))])
-    limits = core.policy.server.model_copy(update={"max_body_bytes": MAX_BODY_BYTES})
 
     async def change(
         slot: Slot, transition: Transition, *, at_once: bool = False, gate: tuple[str, Gate] | None = None
@@ -75,10 +74,7 @@ def adapter_routes(core: Core) -> APIRouter:
         return {**alias_state(core, slot.alias), "warnings": warnings}
 
     async def body_of(request: Request) -> bytes:
-        try:
-            return await read_body(request.receive, read_headers(request.scope["headers"]), limits)
-        except ClientGone:
-            raise ApiError(400, "The connection was closed before the whole body had come.") from None
+        return await admin_body(request, MAX_BODY_BYTES, core.policy.server.body_timeout_seconds)
 
     @routes.get("")
     async def everything() -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.types import ASGIApp
-
-from gateway.server.request import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = {
     "content-security-policy": (

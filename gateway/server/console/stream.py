@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from gateway.server.http import ABORT
-from gateway.server.request import Receive, Scope, Send
+from gateway.server.http1.asgi import ABORT
 
 log = logging.getLogger(__name__)
 

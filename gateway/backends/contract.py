@@ -6,7 +6,7 @@ the server, the router and the metering. (The one wait it owns is a cold start's
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from math import inf
 from typing import Literal, Protocol, TypeAlias
 
@@ -63,6 +63,8 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     first_byte_deadline: float
     """On the monotonic clock, seconds: after it nobody waits for a first byte any more."""
     request_id: str
+    total_deadline: float = inf
+    """On the monotonic clock, seconds: by then the answer is whole, or it has failed."""
     cold_deadline: float = inf
     """After it a cold start is not waited for any more: another backend can serve."""
     prompt_bytes: int = 0
@@ -72,16 +74,46 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     wire: OnTheWire = msgspec.field(default_factory=OnTheWire)
 
 
-class Reply(Protocol):
-    """A backend's answer under way. Iterating gives bytes for the client: whole server-sent events of a stream, or the
-    whole JSON body. `send` returns it only when the first bytes are there, so until then another backend can be tried.
+class Flow(Protocol):
+    """The source of a sink's bytes, as the sink steers it."""
 
-    Iteration raises `UpstreamError` if the backend fails in the middle. `aclose()` (idempotent) closes the upstream
-    connection at once when the answer is not finished.
-    """
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Sink(Protocol):
+    """The client's connection, as a reply sees it."""
+
+    def write(self, data: bytes, framed: bool = False) -> None:
+        """To the client. `framed`: the data is whole HTTP/1.1 chunks already (size line, data, CRLF), to go out as it
+        is. Never waits; after the client has left it drops the data."""
+
+    @property
+    def takes_chunks(self) -> bool:
+        """The client's side is chunked: framed data may be given."""
+
+    @property
+    def full(self) -> bool:
+        """More is buffered than should be: stop giving."""
+
+    async def drained(self) -> None:
+        """Waits until it is not full any more."""
+
+    def steered(self, flow: Flow | None) -> None:
+        """From now on `flow` is told to pause and to resume."""
+
+
+class Reply(Protocol):
+    """A backend's answer under way. `send` returns it only when the first bytes for the client are there, so until then
+    another backend can be tried."""
 
     @property
     def content_type(self) -> str: ...
+
+    @property
+    def first(self) -> bytes:
+        """The first whole server-sent events of a stream, or the whole JSON body. Never empty."""
 
     @property
     def usage(self) -> Usage:
@@ -91,9 +123,12 @@ class Reply(Protocol):
     def admitted_at(self) -> float:
         """When the attempt that succeeded was sent (monotonic seconds): the moment a billing window counts it from."""
 
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    async def relay(self, sink: Sink) -> None:
+        """Streams only: passes on everything after `first`, until the end. Raises `UpstreamError` if the backend fails
+        in the middle. Cancelling is the client's leaving."""
 
-    async def aclose(self) -> None: ...
+    def close(self) -> None:
+        """Ends the upstream connection at once when the answer is not finished. May be called again."""
 
 
 class Backend(Protocol):

@@ -81,8 +81,7 @@ class EventRelay:
             return b""
         self._tail = data[end:]
         events = data if end == len(data) else data[:end]
-        if self.content_events and not any(mark in events for mark in _WORTH_A_LOOK) and events.startswith(b"data:"):
-            self.content_events += events.count(b"\n\n") + events.count(b"\r\n\r\n")
+        if self.content_events and events.startswith(b"data:") and self.passed(events):
             return events
         return b"".join(event for event in _split(events) if self._passes(event))
 
@@ -90,7 +89,22 @@ class EventRelay:
         """The upstream has ended: what was still without an empty line after it, as a whole event."""
         return self.feed(b"\n\n") if self._tail else b""
 
+    @property
+    def between_events(self) -> bool:
+        """What has passed is whole events, content among them: nothing is held back."""
+        return not self._tail and self.content_events > 0
+
+    def passed(self, events: bytes) -> bool:
+        """Looks at whole plain events that are to be passed on as they are, `between_events`; chunk sizes may stand
+        between them. False: one may need a look, so they must be fed."""
+        if any(mark in events for mark in _WORTH_A_LOOK):
+            return False
+        self.content_events += events.count(b"\n\n") + events.count(b"\r\n\r\n")
+        return True
+
     def _passes(self, event: bytes) -> bool:
+        if self.error is not None:
+            return False
         payload = _payload(event)
         if payload is None:
             return True

@@ -7,9 +7,36 @@ import os
 
 import aiohttp
 
-from gateway.backends.errors import UpstreamError, garbage, timed_out, unreachable
+from gateway.backends.errors import UpstreamError, garbage, timed_out, too_slow, unreachable
+from gateway.backends.http1 import errors as http1
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
+
+
+def worded(
+    backend: str, error: http1.HTTP1Error, first_byte_seconds: float, stall_seconds: float, total_seconds: float
+) -> UpstreamError:
+    """A failure below or of HTTP in the gateway's own terms. Names no host: the client is told this. The seconds are
+    what was waited at most; a total below the first byte's is what ended the wait for it."""
+    if isinstance(error, http1.FirstByteTimeout | http1.PoolTimeout):
+        if total_seconds < first_byte_seconds:
+            return too_slow(backend, total_seconds)
+        return timed_out(backend, "the first byte", first_byte_seconds)
+    if isinstance(error, http1.BetweenChunksTimeout):
+        return timed_out(backend, "the next bytes", stall_seconds)
+    if isinstance(error, http1.TotalTimeout):
+        return too_slow(backend, total_seconds)
+    if isinstance(error, http1.ProtocolError | http1.BodyTooLong):
+        return garbage(backend, str(error))
+    if isinstance(error, http1.ConnectTimeout):
+        return unreachable(backend, "no connection within timeouts.connect_seconds")
+    if isinstance(error, http1.NameNotResolved):
+        return unreachable(backend, "its name cannot be resolved")
+    if isinstance(error, http1.Disconnected) and not error.received:
+        return unreachable(backend, "it closed the connection without an answer")
+    if isinstance(error, http1.BodyCutShort | http1.Disconnected):
+        return unreachable(backend, "its answer broke off before the end")
+    return unreachable(backend, str(error))
 
 
 def broken(backend: str, error: aiohttp.ClientError) -> UpstreamError:

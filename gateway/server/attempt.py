@@ -84,7 +84,7 @@ class AttemptRun:
                 now = core.clock()
                 if reply is not None:
                     self.usage = reply.usage
-                    await reply.aclose()
+                    reply.close()
                 elif request.wire.sent_at is not None:
                     # It was sent, and nobody said that it was refused: it may be billed, and opens a window.
                     self.usage = Usage(self._input_tokens, 0, "estimated")

@@ -20,6 +20,7 @@ from gateway.routing.decision import Candidate, Decision, Reason
 from gateway.routing.facts import Operation, RequestFacts
 from gateway.routing.refusal import LATENCY_CEILING
 from gateway.server.answer_headers import response_headers
+from gateway.server.asgi_sink import AsgiSink
 from gateway.server.attempt import CLIENT_CLOSED, AttemptRun
 from gateway.server.core import Core
 from gateway.server.decisions import Kept
@@ -298,18 +299,16 @@ class OperationRun:
     async def _relay(self, reply: Reply) -> None:
         """The upstream's bytes to the client as they come."""
         streaming = self._streaming
-        chunks = aiter(reply)
-        first = await anext(chunks)
         headers = self._response_headers(reply.content_type)
         if not streaming:
-            headers.append((b"content-length", str(len(first)).encode()))
+            headers.append((b"content-length", str(len(reply.first)).encode()))
         self._answering = True
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": first, "more_body": streaming})
+        await self._send({"type": "http.response.body", "body": reply.first, "more_body": streaming})
         if not streaming:
             return
-        async for chunk in chunks:
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        sink = AsgiSink(self._send)
+        await sink.pump(reply.relay(sink))
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _deadline(self, candidate: Candidate, now: float, last: bool) -> float:

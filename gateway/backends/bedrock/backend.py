@@ -19,11 +19,12 @@ import gateway
 from gateway.backends.bedrock import endpoint, errors, shapes
 from gateway.backends.bedrock.answer import Answer
 from gateway.backends.bedrock.cold_start import cold_start_of
-from gateway.backends.bedrock.reply import StreamReply, WholeReply
+from gateway.backends.bedrock.reply import StreamReply
 from gateway.backends.bedrock.signing import authorizer_for
 from gateway.backends.bedrock.tally import Tally, TokenRates
 from gateway.backends.contract import Operation, Reply, UpstreamRequest
 from gateway.backends.errors import Fault, UpstreamError, garbage, timed_out
+from gateway.backends.whole import WholeReply
 from gateway.backends.wire import MAX_ERROR_BODY_BYTES, Body, broken
 from gateway.policy.schema import BackendSettings, ServedBy
 
@@ -152,7 +153,7 @@ class BedrockBackend:
                 translated = translator.whole(whole, response.headers)
             except (ValueError, msgspec.MsgspecError):
                 raise garbage(self._name, f"a body of {len(whole)} bytes that is not the model's JSON") from None
-            return WholeReply(translated, tally.usage, sent_at)
+            return WholeReply("application/json", translated, tally.usage, sent_at)
         if response.content_type != EVENT_STREAM:
             raise garbage(self._name, f"content type {response.content_type!r} where an event stream was asked for")
         reply = StreamReply(

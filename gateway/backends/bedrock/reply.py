@@ -1,8 +1,6 @@
-"""Answers under way: a whole body, or a stream that is translated event by event and never kept."""
+"""A streamed answer under way: translated event by event, and never kept."""
 
 from __future__ import annotations
-
-from collections.abc import AsyncIterator
 
 import msgspec
 
@@ -11,40 +9,10 @@ from gateway.backends.bedrock.answer import DONE, Answer
 from gateway.backends.bedrock.eventstream import DamagedStream, Decoder, Message
 from gateway.backends.bedrock.shapes import Translator
 from gateway.backends.bedrock.tally import Tally
+from gateway.backends.contract import Sink
 from gateway.backends.errors import UpstreamError, garbage
 from gateway.backends.usage import Usage
 from gateway.backends.wire import Body
-
-
-class WholeReply:
-    """An answer that was not streamed: it is all there."""
-
-    content_type = "application/json"
-
-    def __init__(self, body: bytes, usage: Usage, admitted_at: float) -> None:
-        self._body: bytes | None = body
-        self._usage = usage
-        self._admitted_at = admitted_at
-
-    @property
-    def usage(self) -> Usage:
-        return self._usage
-
-    @property
-    def admitted_at(self) -> float:
-        return self._admitted_at
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._body is None:
-            raise StopAsyncIteration
-        body, self._body = self._body, None
-        return body
-
-    async def aclose(self) -> None:
-        self._body = None
 
 
 class StreamReply:
@@ -71,7 +39,7 @@ class StreamReply:
         self._include_usage = include_usage
         self._admitted_at = admitted_at
         self._decoder = Decoder()
-        self._first = b""
+        self.first = b""
         self._failure: UpstreamError | None = None
         self._over = False
 
@@ -86,23 +54,20 @@ class StreamReply:
     async def begin(self, stall_seconds: float) -> None:
         """Waits for the first bytes that a client would get, however long; from then on silence is limited.
         Raises `UpstreamError`."""
-        self._first = await self._next()
+        self.first = await self._next()
         if not self._over:
             self._body.watch(stall_seconds)
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
+    async def relay(self, sink: Sink) -> None:
+        try:
+            while not self._over:
+                sink.write(await self._next())
+                if sink.full:
+                    await sink.drained()
+        finally:
+            self.close()
 
-    async def __anext__(self) -> bytes:
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        if self._over:
-            raise StopAsyncIteration
-        return await self._next()
-
-    async def aclose(self) -> None:
-        self._first = b""
+    def close(self) -> None:
         if not self._over:
             self._over = True
             self._body.close()

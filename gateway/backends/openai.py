@@ -13,6 +13,7 @@ from gateway.backends.contract import Operation, Reply, UpstreamRequest
 from gateway.backends.errors import UpstreamError, garbage, timed_out
 from gateway.backends.http1 import Address, Client, HeadTemplate, Limits, Response
 from gateway.backends.http1.errors import HTTP1Error
+from gateway.backends.http1.opening import context_for
 from gateway.backends.openai_body import outgoing_body
 from gateway.backends.openai_errors import error_from
 from gateway.backends.openai_stream import StreamReply, content_type_of
@@ -20,7 +21,7 @@ from gateway.backends.sse import usage_of
 from gateway.backends.tokens import BytesPerToken
 from gateway.backends.usage import MISSING
 from gateway.backends.whole import WholeReply
-from gateway.backends.wire import MAX_ERROR_BODY_BYTES, worded
+from gateway.backends.wire import MAX_ERROR_BODY_BYTES, Patience, worded
 from gateway.policy.schema import BackendSettings, ServedBy
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -58,7 +59,10 @@ class OpenAIBackend:
             operation: HeadTemplate(b"POST", self._address.host_header, path + PATHS[operation], headers)
             for operation in PATHS
         }
-        self._client = Client(limits=Limits(connections=settings.max_in_flight, idle_seconds=KEEPALIVE_SECONDS))
+        self._client = Client(
+            limits=Limits(connections=settings.max_in_flight, idle_seconds=KEEPALIVE_SECONDS),
+            tls=context_for(self._address),
+        )
         self._prompts = BytesPerToken()
 
     def refuses(self, request_fields: frozenset[str], operation: Operation, target: ServedBy) -> frozenset[str]:  # noqa: ARG002
@@ -67,28 +71,29 @@ class OpenAIBackend:
 
     async def send(self, request: UpstreamRequest) -> Reply:
         now = self._clock()
-        patience = min(self.timeouts.first_byte_seconds, request.first_byte_deadline - now)
-        total = request.total_deadline - now
-        if patience <= 0 or total <= 0:
+        timeouts = self.timeouts
+        patience = Patience(
+            min(timeouts.first_byte_seconds, request.first_byte_deadline - now), timeouts.stall_seconds,
+            request.total_deadline - now,
+        )  # fmt: skip
+        if patience.first_byte_seconds <= 0 or patience.total_seconds <= 0:
             raise timed_out(self.name, "the first byte", 0.0)
         response: Response | None = None
         request.wire.sent(now)
         try:
-            response = await self._post(request, patience, total)
+            response = await self._post(request, patience)
             if response.status != 200:
                 request.wire.refused(refusal := await _refusal(self.name, response))
                 raise refusal
             if not request.stream:
                 return await self._whole(request, response, now)
-            reply = StreamReply(self.name, request, response, now, self.timeouts.stall_seconds, total, self._prompts)
+            reply = StreamReply(self.name, request, response, now, patience, self._prompts)
             await reply.begin()
             return reply
         except HTTP1Error as error:
             if not error.sent:
                 request.wire.refused()  # it never left
-            if not request.stream or (response is not None and response.status != 200):
-                total = min(patience, total)
-            failure = worded(self.name, error, patience, self.timeouts.stall_seconds, total)
+            failure = worded(self.name, error, patience)
         except BaseException:
             if response is not None:
                 response.close()
@@ -97,7 +102,7 @@ class OpenAIBackend:
             response.close()
         raise failure
 
-    async def _post(self, request: UpstreamRequest, patience: float, total: float) -> Response:
+    async def _post(self, request: UpstreamRequest, patience: Patience) -> Response:
         """Until the head of an answer."""
         body = outgoing_body(request)
         size = len(body) if isinstance(body, bytes) else sum(map(len, body))
@@ -105,10 +110,10 @@ class OpenAIBackend:
         for name, value in request.trace_headers.items():
             headers.append((name.encode(), value.encode()))
         now = asyncio.get_running_loop().time()
-        first_due = now + min(patience, total)
+        first_due = now + min(patience.first_byte_seconds, patience.total_seconds)
         response = await self._client.exchange(
             self._address, self._heads[request.operation].head(headers, size), body, self.timeouts.connect_seconds,
-            first_due, self.timeouts.stall_seconds, now + total,
+            first_due, patience.stall_seconds, now + patience.total_seconds,
         )  # fmt: skip
         if response.status != 200 or not request.stream:
             response.whole_by(first_due)

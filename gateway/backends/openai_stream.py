@@ -4,7 +4,6 @@ within the read that brings it."""
 from __future__ import annotations
 
 import asyncio
-from math import inf
 
 from gateway.backends.contract import Sink, UpstreamRequest
 from gateway.backends.errors import UpstreamError, garbage, unreachable
@@ -15,7 +14,7 @@ from gateway.backends.openai_errors import error_from
 from gateway.backends.sse import EventRelay, EventTooLong
 from gateway.backends.tokens import BytesPerToken
 from gateway.backends.usage import MISSING, Usage
-from gateway.backends.wire import worded
+from gateway.backends.wire import Patience, worded
 
 DRAIN_SECONDS = 0.1
 """After [DONE] the end of the body is waited for so long, so that the connection can be used again."""
@@ -29,13 +28,13 @@ class StreamReply:
     """See `contract.Reply`. It is the receiver of its response's bytes, and the flow that the client's side steers."""
 
     __slots__ = (
-        "_backend", "_ended", "_events", "_failure", "_last", "_plain", "_prompts", "_request", "_response", "_sink",
-        "_stall_seconds", "_timer", "_total_seconds", "admitted_at", "content_type", "first",
+        "_backend", "_ended", "_events", "_failure", "_last", "_patience", "_plain", "_prompts", "_request",
+        "_response", "_sink", "_timer", "admitted_at", "content_type", "first",
     )  # fmt: skip
 
     def __init__(
-        self, backend: str, request: UpstreamRequest, response: Response, sent_at: float, stall_seconds: float,
-        total_seconds: float, prompts: BytesPerToken,
+        self, backend: str, request: UpstreamRequest, response: Response, sent_at: float, patience: Patience,
+        prompts: BytesPerToken,
     ) -> None:  # fmt: skip
         """`prompts`: guesses the tokens of a prompt whose count never came, and learns from those that did."""
         self.admitted_at = sent_at
@@ -44,8 +43,7 @@ class StreamReply:
         self._backend = backend
         self._request = request
         self._response = response
-        self._stall_seconds = stall_seconds
-        self._total_seconds = total_seconds
+        self._patience = patience
         self._prompts = prompts
         self._events = EventRelay(request.include_usage)
         self._sink: Sink | None = None
@@ -114,7 +112,7 @@ class StreamReply:
         if self._events.done:
             return
         if response.error is not None:
-            raise worded(self._backend, response.error, inf, self._stall_seconds, self._total_seconds)
+            raise worded(self._backend, response.error, self._patience, begun=True)
         raise self._cut_short()
 
     def close(self) -> None:

@@ -20,10 +20,12 @@ from gateway.backends.http1.connection import Connection
 from gateway.backends.openai_stream import StreamReply
 from gateway.backends.tokens import BytesPerToken
 from gateway.backends.usage import Usage
+from gateway.backends.wire import Patience
 from gateway.policy.schema import ServedBy
 from tests.backends.sinks import Collector
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+PATIENT = Patience(inf, inf, inf)
 DONE = b"data: [DONE]\n\n"
 
 
@@ -82,7 +84,7 @@ async def played(reads: list[bytes], sink: Collector, *, include_usage: bool) ->
         response = Response(loop, inf, inf, inf, head_only=False)
         connection.start(response, b"POST / HTTP/1.1\r\n\r\n", b"")
         connection.data_received(HEAD)
-        reply = StreamReply("box", request(include_usage=include_usage), response, 0.0, inf, inf, BytesPerToken())
+        reply = StreamReply("box", request(include_usage=include_usage), response, 0.0, PATIENT, BytesPerToken())
 
         async def take() -> str:
             try:

@@ -8,7 +8,7 @@ import asyncio
 from gateway.backends.contract import Sink, UpstreamRequest
 from gateway.backends.errors import UpstreamError, garbage, unreachable
 from gateway.backends.http1 import Response
-from gateway.backends.http1.chunks import whole_chunks
+from gateway.backends.http1.chunks import one_chunk, whole_chunks
 from gateway.backends.http1.errors import HTTP1Error
 from gateway.backends.openai_errors import error_from
 from gateway.backends.sse import EventRelay, EventTooLong
@@ -129,9 +129,16 @@ class StreamReply:
     # The response's receiver: called within the loop's read.
 
     def chunks(self, data: bytes) -> bool:
-        if not self._plain or not whole_chunks(data, b"data:", b"\n\n") or not self._events.passed(data):
+        sink = self._sink
+        if not self._plain or sink is None:
             return False
-        self._sink.write(data, True)  # type: ignore[union-attr]  # there is one: `_plain`
+        begin = one_chunk(data)
+        if begin:
+            if not data.endswith(b"\n\n\r\n") or not self._events.passed_one(data, begin, len(data) - 4):
+                return False
+        elif not whole_chunks(data, b"data:", b"\n\n") or not self._events.passed(data):
+            return False
+        sink.write(data, True)
         return True
 
     def body(self, data: bytes) -> None:

@@ -96,10 +96,23 @@ class EventRelay:
 
     def passed(self, events: bytes) -> bool:
         """Looks at whole plain events that are to be passed on as they are, `between_events`; chunk sizes may stand
-        between them. False: one may need a look, so they must be fed."""
-        if any(mark in events for mark in _WORTH_A_LOOK):
+        between them. False: one may need a look (the usage, the end, an error, a comment), so they must be fed."""
+        # Written out: a loop over the four marks takes three times as long.
+        if b'"usage"' in events or b"[DONE]" in events or b'"error"' in events or b"\n:" in events:
             return False
         self.content_events += events.count(b"\n\n") + events.count(b"\r\n\r\n")
+        return True
+
+    def passed_one(self, data: bytes, begin: int, end: int) -> bool:
+        """As `passed`, for one event of one line of JSON: from `begin` to its line end at `end`."""
+        if (
+            not data.startswith(b"data: {", begin)
+            or data.find(b"\n", begin) != end
+            or b'"usage"' in data
+            or b'"error"' in data
+        ):
+            return False
+        self.content_events += 1
         return True
 
     def _passes(self, event: bytes) -> bool:
@@ -126,10 +139,6 @@ class EventRelay:
             self.content_events += self.content_events > 0 or b'"content":""' not in payload
             return True
         return bytes(read.usage) == b"null" or self._keep_usage
-
-
-_WORTH_A_LOOK = (b'"usage"', b"[DONE]", b'"error"', b"\n:")
-"""Bytes of which one is in every event that is not plain content: the usage, the end, an error, a comment."""
 
 
 def _end_of_events(data: bytes) -> int:

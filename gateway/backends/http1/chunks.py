@@ -20,15 +20,20 @@ def _line_of(framed_bytes: int) -> bytes:
 _LINES = tuple(_line_of(framed_bytes) for framed_bytes in range(_MOST_FRAMED_BYTES))
 
 
+def one_chunk(data: bytes) -> int:
+    """Where the data of the chunk begins, if these bytes are exactly one, not the last, of a usual length and without
+    an extension; else 0. `data` begins where a size line is due."""
+    size = len(data)
+    if size >= _MOST_FRAMED_BYTES:
+        return 0
+    line = _LINES[size]
+    return len(line) if data.startswith(line) and data.endswith(b"\r\n") else 0
+
+
 def whole_chunks(data: bytes, begin: bytes, end: bytes) -> bool:
     """Whether these bytes are whole chunks, none of them the last, each of whose data begins and ends as told. `data`
     begins where a size line is due; chunk extensions are not for here (False). `begin`, `end`: not empty."""
-    size = len(data)
-    if size < _MOST_FRAMED_BYTES:
-        line = _LINES[size]
-        if data.startswith(line + begin) and data.endswith(end + b"\r\n"):
-            return True
-    at = 0
+    at, size = 0, len(data)
     while at < size:
         found = _SIZE_LINE.match(data, at)
         if found is None:
@@ -40,4 +45,4 @@ def whole_chunks(data: bytes, begin: bytes, end: bytes) -> bool:
         if not data.startswith(end + b"\r\n", at - len(end)):
             return False
         at += 2
-    return at == size
+    return 0 < at == size

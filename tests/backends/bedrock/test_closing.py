@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from tests.backends.bedrock.conftest import Start
+from gateway.backends.bedrock.backend import BedrockBackend
+from gateway.backends.errors import UpstreamError
+from tests.backends.bedrock.conftest import Start, backend_settings
 from tests.backends.bedrock.requests import BASE, request, say
 from tests.backends.bedrock.test_backend import CHATS, billed, eventually_billed, label, until
 from tests.backends.sinks import Collector, text_of
@@ -109,3 +113,24 @@ async def test_a_closed_backend_sends_nothing_more(start: Start) -> None:
         await backend.aclose()
         with pytest.raises(RuntimeError, match="closed"):
             await backend.send(request(say("hi"), api="converse"))
+
+
+async def test_a_stream_that_never_falls_silent_ends_at_its_total_deadline(start: Start) -> None:
+    async with start(model=SLOW) as (backend, served):
+        asked = request(say("hi", max_tokens=400), model=BASE, body="meta", stream=True)
+        reply = await backend.send(structs.replace(asked, total_deadline=time.monotonic() + 0.4))
+        with pytest.raises(UpstreamError, match="did not finish") as raised:
+            await reply.relay(Collector())
+        assert raised.value.code == "backend_timeout"
+        (booked,) = await eventually_billed(served)
+        assert 1 <= reply.usage.output_tokens <= booked.output_tokens + 1
+
+
+async def test_a_call_that_never_left_is_not_billed() -> None:
+    backend = BedrockBackend("cloud", backend_settings("http://127.0.0.1:9", {}))
+    asked = request(say("hi"))
+    with pytest.raises(UpstreamError) as raised:
+        await backend.send(asked)
+    assert raised.value.code == "backend_unreachable"
+    assert asked.wire.sent_at is None
+    await backend.aclose()

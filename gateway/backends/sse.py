@@ -149,13 +149,18 @@ def _end_of_events(data: bytes) -> int:
 
 
 def _split(events: bytes) -> list[bytes]:
-    """Whole events, each with its own ending."""
+    """Whole events, each with its own ending. Looks at each byte once for either ending."""
     parts: list[bytes] = []
-    start = 0
-    while start < len(events):
-        lf, crlf = events.find(b"\n\n", start), events.find(b"\r\n\r\n", start)
-        ends = [e for e in (lf + 2 if lf >= 0 else 0, crlf + 4 if crlf >= 0 else 0) if e]
-        end = min(ends, default=len(events))
+    start = lf = crlf = 0
+    size = len(events)
+    while start < size:
+        if lf < start + 2:
+            found = events.find(b"\n\n", start)
+            lf = found + 2 if found >= 0 else size + 1
+        if crlf < start + 4:
+            found = events.find(b"\r\n\r\n", start)
+            crlf = found + 4 if found >= 0 else size + 1
+        end = min(lf, crlf, size)
         parts.append(events[start:end])
         start = end
     return parts

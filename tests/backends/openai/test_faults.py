@@ -161,6 +161,22 @@ async def test_a_line_without_an_end_is_given_up_at_4_mib(begun: bool, takes_chu
         assert MAX_EVENT_BYTES <= sent < 4 * MAX_EVENT_BYTES
 
 
+async def test_events_without_content_are_not_kept_without_an_end() -> None:
+    sent = 0
+
+    async def endless(line: Line) -> None:
+        nonlocal sent
+        await begin_stream(line)
+        while sent < 1024**3:
+            await line.send(chunk((b": " + b"p" * 8188 + b"\n\n") * 8))
+            sent += 65536
+
+    async with backend_for(endless) as (backend, peer):
+        assert (await refused(backend, request())).code == "backend_garbage"
+        await peer.sees_the_end()
+        assert sent < 4 * MAX_EVENT_BYTES
+
+
 ENDS = {
     "reset": ((), reset, "backend_unreachable"),
     "closed": ((), close, "backend_unreachable"),
@@ -168,7 +184,7 @@ ENDS = {
     "half a size": ((b"8",), close, "backend_unreachable"),
     "garbage size": ((b"zz\r\nhello\r\n",), None, "backend_garbage"),
     "wrong size": ((b"3\r\ndata: {}\n\n\r\n",), None, "backend_garbage"),
-    "no [DONE]": ((b"0\r\n\r\n",), None, "backend_unreachable"),
+    "no [DONE]": ((b"0\r\n\r\n",), close, "backend_unreachable"),
     "silence": ((), None, "backend_timeout"),
     "silence in a chunk": ((b"80\r\ndata: {",), None, "backend_timeout"),
 }

@@ -63,6 +63,8 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     first_byte_deadline: float
     """On the monotonic clock, seconds: after it nobody waits for a first byte any more."""
     request_id: str
+    total_deadline: float = inf
+    """On the monotonic clock, seconds: by then the answer is whole, or it has failed."""
     cold_deadline: float = inf
     """After it a cold start is not waited for any more: another backend can serve."""
     prompt_bytes: int = 0
@@ -73,7 +75,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
 
 
 class Flow(Protocol):
-    """Where bytes come from, as a sink steers it."""
+    """The source of a sink's bytes, as the sink steers it."""
 
     def pause(self) -> None: ...
 
@@ -84,29 +86,34 @@ class Sink(Protocol):
     """The client's connection, as a reply sees it."""
 
     def write(self, data: bytes, framed: bool = False) -> None:
-        """Never waits. `framed`: whole HTTP/1.1 chunks (size line, data, CRLF), to go out as they are; only where
-        `takes_chunks`. After the client has left, data is dropped."""
+        """To the client. `framed`: the data is whole HTTP/1.1 chunks already (size line, data, CRLF), to go out as it
+        is. Never waits; after the client has left it drops the data."""
 
     @property
-    def takes_chunks(self) -> bool: ...
+    def takes_chunks(self) -> bool:
+        """The client's side is chunked: framed data may be given."""
 
     @property
     def full(self) -> bool:
-        """More is buffered than should be: nothing more is to be written until `drained`."""
+        """More is buffered than should be: stop giving."""
 
     async def drained(self) -> None:
-        """Until it is not full."""
+        """Waits until it is not full any more."""
 
     def steered(self, flow: Flow | None) -> None:
         """From now on `flow` is told to pause and to resume."""
 
 
 class Reply(Protocol):
-    """A backend's answer under way. `send` returns it only when its first bytes are there, so until then another
-    backend can be tried."""
+    """A backend's answer under way. `send` returns it only when the first bytes for the client are there, so until then
+    another backend can be tried."""
 
     @property
     def content_type(self) -> str: ...
+
+    @property
+    def first(self) -> bytes:
+        """The first whole server-sent events of a stream, or the whole JSON body. Never empty."""
 
     @property
     def usage(self) -> Usage:
@@ -116,13 +123,9 @@ class Reply(Protocol):
     def admitted_at(self) -> float:
         """When the attempt that succeeded was sent (monotonic seconds): the moment a billing window counts it from."""
 
-    @property
-    def first(self) -> bytes:
-        """The first bytes for the client of a stream (whole server-sent events), or the whole JSON body."""
-
     async def relay(self, sink: Sink) -> None:
-        """Of a stream: passes on what comes after `first`, to the end. Raises `UpstreamError` if the backend fails in
-        the middle. Cancelled, the caller still closes."""
+        """Streams only: passes on everything after `first`, until the end. Raises `UpstreamError` if the backend fails
+        in the middle. Cancelling is the client's leaving."""
 
     def close(self) -> None:
         """Ends the upstream connection at once when the answer is not finished. May be called again."""

@@ -70,6 +70,14 @@ def timed_out(backend: str, waited_for: str, seconds: float) -> UpstreamError:
     )  # fmt: skip
 
 
+def too_slow(backend: str, seconds: float) -> UpstreamError:
+    """The answer as a whole took too long."""
+    return UpstreamError(
+        f"backend {backend!r} did not finish its answer in time ({seconds:g} s)",
+        status=504, type="timeout_error", code="backend_timeout", fault=Fault.UPSTREAM,
+    )  # fmt: skip
+
+
 def garbage(backend: str, what: str) -> UpstreamError:
     """An answer that cannot be read."""
     return UpstreamError(

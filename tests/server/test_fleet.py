@@ -11,7 +11,7 @@ from gateway.routing.shared_state import Elsewhere, InProcess
 from gateway.routing.speed import SpeedModel
 from gateway.routing.tracker import Tracker
 from gateway.server.fleet import Fleet, blame
-from gateway.server.observe import read_load
+from gateway.server.scraping import read_load
 
 SPEED = SpeedModel(0.07, 0.003, 32, 3000.0, 0.1, 192.0)
 

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
-import yarl
 
 import gateway
 from gateway.backends.bedrock import endpoint, errors, shapes
 from gateway.backends.bedrock.answer import Answer
 from gateway.backends.bedrock.cold_start import cold_start_of
-from gateway.backends.bedrock.reply import StreamReply, WholeReply
+from gateway.backends.bedrock.reply import StreamReply
 from gateway.backends.bedrock.signing import authorizer_for
 from gateway.backends.bedrock.tally import Tally, TokenRates
 from gateway.backends.contract import Operation, Reply, UpstreamRequest
-from gateway.backends.errors import Fault, UpstreamError, garbage, timed_out
-from gateway.backends.wire import MAX_ERROR_BODY_BYTES, Body, broken
+from gateway.backends.errors import Fault, UpstreamError, garbage
+from gateway.backends.http1 import Address, Client, Limits, Response
+from gateway.backends.http1.errors import FirstByteTimeout, HTTP1Error
+from gateway.backends.http1.opening import context_for
+from gateway.backends.http1.request import request_head
+from gateway.backends.whole import WholeReply
+from gateway.backends.wire import MAX_ERROR_BODY_BYTES, Patience, worded
 from gateway.policy.schema import BackendSettings, ServedBy
 
 # Bedrock's network drops a connection that was idle for 350 s without a word.
@@ -40,6 +44,8 @@ _INVOKE_STREAM_HEADERS = {"Content-Type": "application/json", "X-Amzn-Bedrock-Ac
 _CONVERSE_HEADERS = {"Content-Type": "application/json"}
 # Sent, but not signed: a proxy may change them.
 _UNSIGNED_HEADERS = {"User-Agent": f"crossover/{gateway.__version__}", "Accept-Encoding": "identity"}
+# Signed where the signer names them, and set by the client itself, to the same values.
+_THE_CLIENTS = frozenset({"host", "content-length"})
 
 
 class BedrockBackend:
@@ -54,11 +60,15 @@ class BedrockBackend:
         self._clock = clock
         self._base_url = endpoint.base_url(settings)
         self._timeouts = settings.timeouts
-        self._max_in_flight = settings.max_in_flight
+        self._address, _ = Address.parse(self._base_url)
+        self._origin_characters = len(self._base_url) - len(urlsplit(self._base_url).path)
+        self._client = Client(
+            limits=Limits(connections=settings.max_in_flight, idle_seconds=KEEPALIVE_SECONDS, resolved_seconds=30.0),
+            tls=context_for(self._address),
+        )
         self._cold_start = cold_start_of(settings)
         self._authorizer = authorizer_for(name, settings, self._base_url, clock)
         self._rates = TokenRates()
-        self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -94,7 +104,7 @@ class BedrockBackend:
                 cold = True
             now = self._clock()
             poll_seconds = self._cold_start.poll_seconds
-            if now + poll_seconds >= min(request.first_byte_deadline, request.cold_deadline):
+            if now + poll_seconds >= min(request.first_byte_deadline, request.cold_deadline, request.total_deadline):
                 waited_seconds = now - asked_at
                 raise errors.cold(self._name, waited_seconds, self._cold_start.seconds_left(waited_seconds))
             await asyncio.sleep(poll_seconds)
@@ -102,30 +112,34 @@ class BedrockBackend:
     async def aclose(self) -> None:
         self._closed = True
         await self._authorizer.aclose()
-        if self._session is not None:
-            await self._session.close()
+        await self._client.aclose()
 
     async def _attempt(self, request: UpstreamRequest, shape: shapes.Shape, url: str, body: bytes) -> Reply:
         """One signed call, up to its first bytes. Raises `UpstreamError`."""
-        patience_seconds = min(request.first_byte_deadline - self._clock(), self._timeouts.first_byte_seconds)
-        response: aiohttp.ClientResponse | None = None
+        if self._closed:
+            raise RuntimeError(f"backend {self._name!r} is closed")
+        now, loop_now = self._clock(), asyncio.get_running_loop().time()
+        patience = Patience(
+            max(0.0, min(request.first_byte_deadline - now, self._timeouts.first_byte_seconds)),
+            self._timeouts.stall_seconds, max(0.0, request.total_deadline - now),
+        )  # fmt: skip
+        first_due = loop_now + min(patience.first_byte_seconds, patience.total_seconds)
+        response: Response | None = None
         try:
-            async with asyncio.timeout(patience_seconds):
-                headers = await self._authorizer.headers(url, body, _plain_headers(request))
-                sent_at = self._clock()
-                request.wire.sent(sent_at)
-                response = await self._open_session().post(
-                    # Encoded already: requoted by yarl, the path would no longer be the one that was signed.
-                    yarl.URL(url, encoded=True), data=body, headers={**headers, **_UNSIGNED_HEADERS},
-                    allow_redirects=False,
-                )  # fmt: skip
-                return await self._reply(request, shape, response, sent_at)
-        except aiohttp.ClientError as error:  # before TimeoutError: a connect timeout of aiohttp's is both
-            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            head = await self._head(request, url, body, first_due)
+            sent_at = self._clock()
+            request.wire.sent(sent_at)
+            response = await self._client.exchange(
+                self._address, head, body, self._timeouts.connect_seconds, first_due, patience.stall_seconds,
+                loop_now + patience.total_seconds,
+            )  # fmt: skip
+            if response.status != 200 or not request.stream:
+                response.whole_by(first_due)
+            return await self._reply(request, shape, response, sent_at, patience)
+        except HTTP1Error as error:
+            if not error.sent:
                 request.wire.refused()  # it never left
-            failure = broken(self._name, error)
-        except TimeoutError:
-            failure = timed_out(self._name, "the first byte", max(0.0, round(patience_seconds, 3)))
+            failure = worded(self._name, error, patience)
         except BaseException:
             if response is not None:
                 response.close()
@@ -134,54 +148,56 @@ class BedrockBackend:
             response.close()
         raise failure
 
+    async def _head(self, request: UpstreamRequest, url: str, body: bytes, due: float) -> bytes:
+        """Signed; the path is the very one that was signed, byte for byte."""
+        try:
+            async with asyncio.timeout_at(due):
+                signed = await self._authorizer.headers(url, body, _plain_headers(request))
+        except TimeoutError:
+            raise FirstByteTimeout("no credentials before the first-byte deadline", sent=False) from None
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in (signed | _UNSIGNED_HEADERS).items()
+            if name.lower() not in _THE_CLIENTS
+        ]
+        path = url[self._origin_characters :].encode("ascii")
+        return request_head(b"POST", self._address.host_header, path, headers, len(body))
+
     async def _reply(
-        self, request: UpstreamRequest, shape: shapes.Shape, response: aiohttp.ClientResponse, sent_at: float
+        self, request: UpstreamRequest, shape: shapes.Shape, response: Response, sent_at: float, patience: Patience
     ) -> Reply:
-        upstream = Body(self._name, response)
+        """Raises `UpstreamError`, `HTTP1Error`."""
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
         if response.status != 200:
             request.wire.sent_at = None  # whatever its body says, and even if that never comes
-            refusal = self._refusal(response, await upstream.read_all(MAX_ERROR_BODY_BYTES))
+            refusal = self._refusal(response.status, headers, await response.read(MAX_ERROR_BODY_BYTES))
             request.wire.refused(refusal)
             raise refusal
         answer = Answer(request, int(time.time()))
         tally = Tally(request.prompt_bytes, self._rates)
         translator = shape.translator(answer, tally)
         if not request.stream:
-            whole = await upstream.read_all(MAX_BODY_BYTES)
+            whole = await response.read(MAX_BODY_BYTES)
             try:
-                translated = translator.whole(whole, response.headers)
+                translated = translator.whole(whole, headers)
             except (ValueError, msgspec.MsgspecError):
                 raise garbage(self._name, f"a body of {len(whole)} bytes that is not the model's JSON") from None
-            return WholeReply(translated, tally.usage, sent_at)
-        if response.content_type != EVENT_STREAM:
-            raise garbage(self._name, f"content type {response.content_type!r} where an event stream was asked for")
+            return WholeReply("application/json", translated, tally.usage, sent_at)
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != EVENT_STREAM:
+            raise garbage(self._name, f"content type {content_type!r} where an event stream was asked for")
         reply = StreamReply(
-            self._name, upstream, translator, answer, tally,
+            self._name, response, translator, answer, tally, patience=patience,
             include_usage=request.include_usage, admitted_at=sent_at,
         )  # fmt: skip
-        await reply.begin(self._timeouts.stall_seconds)
+        await reply.begin()
         return reply
 
-    def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> UpstreamError:
-        error = errors.from_response(self._name, response.status, response.headers, body)
+    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        error = errors.from_response(self._name, status, headers, body)
         if error.code == errors.CREDENTIALS_REFUSED:
             self._authorizer.refused()
         return error
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._closed:
-            raise RuntimeError(f"backend {self._name!r} is closed")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._max_in_flight, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=30
-                ),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_seconds),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._session
 
 
 def _plain_headers(request: UpstreamRequest) -> dict[str, str]:

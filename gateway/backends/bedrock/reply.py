@@ -1,4 +1,4 @@
-"""Answers under way: a whole body, or a stream that is translated event by event and never kept."""
+"""A streamed answer under way: translated event by event, and never kept."""
 
 from __future__ import annotations
 
@@ -11,33 +11,10 @@ from gateway.backends.bedrock.shapes import Translator
 from gateway.backends.bedrock.tally import Tally
 from gateway.backends.contract import Sink
 from gateway.backends.errors import UpstreamError, garbage
+from gateway.backends.http1 import Response
+from gateway.backends.http1.errors import HTTP1Error
 from gateway.backends.usage import Usage
-from gateway.backends.wire import Body
-
-
-class WholeReply:
-    """An answer that was not streamed: it is all there."""
-
-    content_type = "application/json"
-
-    def __init__(self, body: bytes, usage: Usage, admitted_at: float) -> None:
-        self.first = body
-        self._usage = usage
-        self._admitted_at = admitted_at
-
-    @property
-    def usage(self) -> Usage:
-        return self._usage
-
-    @property
-    def admitted_at(self) -> float:
-        return self._admitted_at
-
-    async def relay(self, sink: Sink) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+from gateway.backends.wire import Patience, worded
 
 
 class StreamReply:
@@ -48,16 +25,18 @@ class StreamReply:
     def __init__(
         self,
         backend: str,
-        body: Body,
+        response: Response,
         translator: Translator,
         answer: Answer,
         tally: Tally,
         *,
+        patience: Patience,
         include_usage: bool,
         admitted_at: float,
     ) -> None:
         self._backend = backend
-        self._body = body
+        self._response = response
+        self._patience = patience
         self._translator = translator
         self._answer = answer
         self._tally = tally
@@ -76,24 +55,24 @@ class StreamReply:
     def admitted_at(self) -> float:
         return self._admitted_at
 
-    async def begin(self, stall_seconds: float) -> None:
-        """Waits for the first bytes that a client would get, however long; from then on silence is limited.
-        Raises `UpstreamError`."""
+    async def begin(self) -> None:
+        """Waits for the first bytes that a client would get, until the response's first-byte deadline; from then on
+        silence is limited. Raises `UpstreamError`."""
         self.first = await self._next()
-        if not self._over:
-            self._body.watch(stall_seconds)
 
     async def relay(self, sink: Sink) -> None:
-        while not self._over:
-            data = await self._next()
-            if data:
-                sink.write(data)
-                await sink.drained()
+        try:
+            while not self._over:
+                sink.write(await self._next())
+                if sink.full:
+                    await sink.drained()
+        finally:
+            self.close()
 
     def close(self) -> None:
         if not self._over:
             self._over = True
-            self._body.close()
+            self._response.close()
 
     async def _next(self) -> bytes:
         if self._failure is not None:
@@ -105,8 +84,11 @@ class StreamReply:
         return self._end()
 
     async def _read(self) -> bytes:
+        self._response.awaiting_first = not self.first  # what gave a client nothing yet was no first byte
         try:
-            return await self._body.read()
+            return await self._response.chunk()
+        except HTTP1Error as error:
+            raise self._fail(worded(self._backend, error, self._patience, begun=bool(self.first))) from None
         except BaseException:
             self._over = True
             raise
@@ -144,5 +126,5 @@ class StreamReply:
 
     def _fail(self, error: UpstreamError) -> UpstreamError:
         self._over = True
-        self._body.close()
+        self._response.close()
         return error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 
 from gateway.backends.http1.address import Address
+from gateway.backends.http1.connection import Piece
 from gateway.backends.http1.deadlines import NONE, Deadlines
 from gateway.backends.http1.errors import Closed, Disconnected, HTTP1Error
 from gateway.backends.http1.limits import Limits
@@ -56,19 +58,35 @@ class Client:
         Cancelled, it closes the connection it used. The caller reads the response to its end or closes it.
         """
         head = request_head(method, address.host_header, raw_path, headers, len(body))
-        pool = self._pools.get(address) or self._new_pool(address)
-        loop = pool.loop
-        now = loop.time()
+        now = (self._pools.get(address) or self._new_pool(address)).loop.time()
         total_due = now + deadlines.total_seconds
-        first_due = min(now + deadlines.first_byte_seconds, total_due)
+        return await self.exchange(
+            address, head, body, deadlines.connect_seconds, min(now + deadlines.first_byte_seconds, total_due),
+            deadlines.between_chunks_seconds, total_due, head_only=method == b"HEAD", safe=method in _SAFE,
+        )  # fmt: skip
+
+    async def exchange(
+        self,
+        address: Address,
+        head: bytes,
+        body: bytes | Sequence[Piece],
+        connect_seconds: float,
+        first_due: float,
+        between_seconds: float,
+        total_due: float,
+        *,
+        head_only: bool = False,
+        safe: bool = False,
+    ) -> Response:
+        """As `send`, for a head that is made already (see `HeadTemplate`). `..._due` are times of the loop's clock.
+        `safe`: it may go out a second time, as described above."""
+        pool = self._pools.get(address) or self._new_pool(address)
         connection = pool.take()
         again = False
         while True:
             if connection is None:
-                connection = await pool.open(deadlines.connect_seconds, first_due)
-            response = Response(
-                loop, first_due, deadlines.between_chunks_seconds, total_due, head_only=method == b"HEAD"
-            )
+                connection = await pool.open(connect_seconds, first_due)
+            response = Response(pool.loop, first_due, between_seconds, total_due, head_only=head_only)
             connection.start(response, head, body)
             while not response.status:
                 if response.error is not None:
@@ -76,7 +94,7 @@ class Client:
                 await response.wait()
             else:
                 return response
-            if again or method not in _SAFE or not _stale(response.error):
+            if again or not safe or not _stale(response.error):
                 raise response.error
             again, connection = True, None
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+from collections.abc import Sequence
 from math import inf
-from typing import Protocol, cast
+from typing import Protocol, TypeAlias, cast
 
 import httptools
 
@@ -21,7 +22,9 @@ from gateway.backends.http1.errors import (
     TotalTimeout,
 )
 from gateway.backends.http1.limits import Limits
-from gateway.backends.http1.response import Response
+from gateway.backends.http1.response import Receiver, Response
+
+Piece: TypeAlias = bytes | memoryview
 
 _ONE_WRITE_BYTES = 16 * 1024
 """Up to here head and body are joined, which is cheaper than two buffers and one TLS record; above, not copied."""
@@ -51,9 +54,9 @@ class Connection(asyncio.Protocol):
     it and nothing left to send; in every other case it is closed."""
 
     __slots__ = (
-        "_due", "_eof", "_headers", "_interim", "_keep_alive", "_limits", "_loop", "_owner", "_parser", "_paused",
-        "_poll", "_response", "_small_head_bytes", "_stale_parser", "_timer", "_timer_due", "_transport",
-        "_unfruitful_bytes", "closed", "exchanges", "idle_since",
+        "_at_seam", "_chunk_ended", "_due", "_eof", "_headers", "_heard_at", "_interim", "_keep_alive", "_limits",
+        "_loop", "_owner", "_parser", "_paused", "_poll", "_receiver", "_response", "_small_head_bytes",
+        "_stale_parser", "_timer", "_timer_due", "_transport", "_unfruitful_bytes", "closed", "exchanges", "idle_since",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner, limits: Limits, sock: socket.socket) -> None:
@@ -67,6 +70,12 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._stale_parser = False
         self._response: Response | None = None
+        self._receiver: Receiver | None = None
+        """Somebody takes the bytes the moment they come: nothing is buffered here."""
+        self._heard_at = 0.0
+        self._chunk_ended = False
+        self._at_seam = False
+        """All that came is whole chunks: the parser would next see the size of another."""
         self._headers: list[tuple[bytes, bytes]] = []
         self._interim = False
         self._keep_alive = False
@@ -87,8 +96,8 @@ class Connection(asyncio.Protocol):
         or sent what nobody asked for, makes it readable; asking the kernel now finds it before anything is sent."""
         return not self.closed and not self._poll.poll(0)
 
-    def start(self, response: Response, head: bytes, body: bytes) -> None:
-        """Sends the whole request: one write."""
+    def start(self, response: Response, head: bytes, body: bytes | Sequence[Piece]) -> None:
+        """Sends the whole request: one write. A body in several pieces is not copied."""
         transport = self._transport
         assert transport is not None
         assert self._response is None
@@ -97,7 +106,10 @@ class Connection(asyncio.Protocol):
         self.exchanges += 1
         self._headers = []
         self._unfruitful_bytes = 0
-        if len(body) <= _ONE_WRITE_BYTES:
+        self._chunk_ended = self._at_seam = False
+        if not isinstance(body, bytes):
+            transport.writelines((head, *body))
+        elif len(body) <= _ONE_WRITE_BYTES:
             transport.write(head + body)
         else:
             transport.writelines((head, body))
@@ -117,10 +129,28 @@ class Connection(asyncio.Protocol):
         if self._paused:
             self._resume()
 
+    def push(self, receiver: Receiver, due: float) -> None:
+        """From now on what comes goes to `receiver`."""
+        self._receiver = receiver
+        self._heard_at = self._loop.time()
+        self.watch(due)
+
+    def pause(self) -> None:
+        """No more bytes for now; silence does not count until `resume`."""
+        self._pause()
+
+    def resume(self) -> None:
+        response = self._response
+        if self._paused and response is not None:
+            self._resume()
+            self._heard_at = self._loop.time()
+            self.watch(response.push_due(self._heard_at))
+
     def fail(self, error: HTTP1Error) -> None:
         """Ends the exchange, if there is one, and closes the socket at once."""
         response = self._response
         self._response = None
+        self._receiver = None
         self.abort()
         if response is not None:
             response.fail(error)
@@ -139,6 +169,11 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        receiver = self._receiver
+        if receiver is not None:
+            self._heard_at = self._loop.time()
+            if self._at_seam and receiver.chunks(data):
+                return  # whole chunks, so the parser stands where it stood
         response = self._response
         parser = self._parser
         if response is None or parser is None:
@@ -153,6 +188,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._garbage(response, error)
             return
+        # After a whole chunk only the whole size line of the next one could end with CRLF, and that is called back.
+        self._at_seam = self._chunk_ended and data.endswith(b"\r\n")
         if response.complete:
             self._end(reusable=self._keep_alive)
         elif response.buffered_bytes > self._limits.buffered_bytes:
@@ -214,7 +251,17 @@ class Connection(asyncio.Protocol):
         if response is None or response.complete or self._interim:
             raise _NotAnAnswer(ProtocolError("a body where there can be none", sent=True))
         self._unfruitful_bytes = 0
-        response.feed(body)
+        receiver = self._receiver
+        if receiver is None:
+            response.feed(body)
+        else:
+            receiver.body(body)
+
+    def on_chunk_header(self) -> None:
+        self._chunk_ended = False
+
+    def on_chunk_complete(self) -> None:
+        self._chunk_ended = True
 
     def on_message_complete(self) -> None:
         if self._interim:
@@ -232,11 +279,14 @@ class Connection(asyncio.Protocol):
     def _end(self, *, reusable: bool) -> None:
         """The answer is whole and this connection is on its own again."""
         self._response = None
+        self._receiver = None
         transport = self._transport
         # An answer that came before the whole request was sent: the rest would be read as another request.
-        if not reusable or self.closed or self._paused or transport is None or transport.get_write_buffer_size():
+        if not reusable or self.closed or transport is None or transport.get_write_buffer_size():
             self.abort()
             return
+        if self._paused:
+            self._resume()
         if self._stale_parser:
             self._stale_parser = False
             self._parser = httptools.HttpResponseParser(self)
@@ -277,9 +327,13 @@ class Connection(asyncio.Protocol):
         self._timer = None
         self._timer_due = inf
         response = self._response
-        if response is None or not response.waiting:
+        if response is None:
             return
         now = self._loop.time()
+        if self._receiver is not None:
+            self._due = response.push_due(now if self._paused else self._heard_at)
+        elif not response.waiting:
+            return
         if self._due - now > _TIMER_SLACK_SECONDS:
             self.watch(self._due)
         else:

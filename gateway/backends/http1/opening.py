@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
 import ssl
@@ -16,6 +17,16 @@ from gateway.backends.http1.errors import ConnectFailed, NameNotResolved, TLSFai
 SocketAddress = tuple[socket.AddressFamily, Any]
 _KEEPALIVE_PROBE_SECONDS = 60
 """A backend may think for minutes without a byte; probes keep NAT and load balancers from forgetting the connection."""
+
+
+def context_for(address: Address) -> ssl.SSLContext | None:
+    """The one that verifies, shared by all who ask; None: the address has no TLS. To be called off the hot path."""
+    return _shared_context() if address.tls else None
+
+
+@functools.cache
+def _shared_context() -> ssl.SSLContext:
+    return verifying_context()
 
 
 def verifying_context() -> ssl.SSLContext:

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.backends.http1.errors import BodyTooLong, Closed, HTTP1Error
 
 if TYPE_CHECKING:
     from gateway.backends.http1.connection import Connection
+
+
+class Receiver(Protocol):
+    """Who takes a body the moment it comes. Called by the event loop's reads: nothing here may raise or wait."""
+
+    def chunks(self, data: bytes) -> bool:
+        """Bytes as they came from the socket, at a place where a chunk's size line begins. True: they are whole chunks,
+        none of them the last, and are taken. False: not taken, they come again as `body`."""
+
+    def body(self, data: bytes) -> None:
+        """The next bytes of the body, without framing."""
+
+    def over(self) -> None:
+        """Nothing more will come: the response is complete, or has an error. Called once."""
 
 
 class Response:
@@ -22,7 +36,7 @@ class Response:
     """
 
     __slots__ = (
-        "_between_seconds", "_connection", "_first_byte_due", "_loop", "_pieces", "_total_due", "_waiter",
+        "_between_seconds", "_connection", "_first_byte_due", "_loop", "_pieces", "_receiver", "_total_due", "_waiter",
         "awaiting_first", "buffered_bytes", "complete", "error", "head_only", "headers", "status",
     )  # fmt: skip
 
@@ -45,6 +59,7 @@ class Response:
         self._loop = loop
         self._connection: Connection | None = None
         self._pieces: list[bytes] = []
+        self._receiver: Receiver | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._first_byte_due = first_byte_due
         self._between_seconds = between_seconds
@@ -100,6 +115,32 @@ class Response:
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
             else:
                 await self.wait()
+
+    def push(self, receiver: Receiver) -> None:
+        """What is here and all that comes goes to `receiver` at once: no reader is woken for it, and nothing is kept.
+        The deadlines hold on. In place of reading."""
+        self._receiver = receiver
+        if self._pieces:
+            receiver.body(self._take())
+        connection = self._connection
+        if connection is None:
+            self._over()
+            return
+        self.awaiting_first = False
+        connection.push(receiver, self.push_due(self._loop.time()))
+
+    def pause(self) -> None:
+        """The receiver wants nothing for now. Until `resume` only the total deadline goes on."""
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        if self._connection is not None:
+            self._connection.resume()
+
+    def whole_by(self, due: float) -> None:
+        """The total deadline is no later than `due` (the loop's clock)."""
+        self._total_due = min(self._total_due, due)
 
     def close(self) -> None:
         """Ends the connection unless the answer is whole. What was not taken is dropped. May be called again."""
@@ -175,11 +216,22 @@ class Response:
         self.complete = True
         self._connection = None
         self.wake()
+        self._over()
 
     def fail(self, error: HTTP1Error) -> None:
         self.error = error
         self._connection = None
         self.wake()
+        self._over()
+
+    def _over(self) -> None:
+        receiver = self._receiver
+        if receiver is not None:
+            self._receiver = None
+            receiver.over()
+
+    def push_due(self, heard_at: float) -> float:
+        return min(heard_at + self._between_seconds, self._total_due)
 
     def total_passed(self, now: float) -> bool:
         return now >= self._total_due

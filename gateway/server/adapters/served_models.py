@@ -7,10 +7,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
 
+from gateway.backends.http1.errors import HTTP1Error
 from gateway.policy.schema import BackendSettings
+from gateway.server.pages import Page
 
 if TYPE_CHECKING:
     from gateway.server.core import Core
@@ -34,46 +35,50 @@ class _List(msgspec.Struct):
 _decode = msgspec.json.Decoder(_List).decode
 
 
-async def models_of(session: aiohttp.ClientSession, settings: BackendSettings) -> frozenset[str] | None:
-    """The names that a backend lists; None: it cannot be asked now, or does not tell."""
+def page_of(settings: BackendSettings) -> Page | None:
+    """Where a backend lists its models; None: it has no such page."""
     if settings.base_url is None:
         return None
-    headers = {}
+    headers: tuple[tuple[bytes, bytes], ...] = ()
     if settings.api_key is not None:
-        headers["authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
-    url = settings.base_url.rstrip("/") + "/models"
+        headers = ((b"authorization", b"Bearer " + settings.api_key.get_secret_value().encode()),)
+    return Page(settings.base_url.rstrip("/") + "/models", MAX_LIST_BYTES, ASK_SECONDS, headers)
+
+
+async def models_of(page: Page) -> frozenset[str] | None:
+    """The names that a backend lists; None: it cannot be asked now, or does not tell."""
     try:
-        async with session.get(
-            url, headers=headers, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=ASK_SECONDS)
-        ) as answer:
-            if answer.status != 200:
-                return None
-            page = bytearray()
-            async for part in answer.content.iter_any():
-                page += part
-                if len(page) > MAX_LIST_BYTES:
-                    return None
-            return frozenset(model.id for model in _decode(bytes(page)).data)
-    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
+        status, body = await page.read()
+        return frozenset(model.id for model in _decode(body).data) if status == 200 else None
+    except (HTTP1Error, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
 async def ask_models(settings: BackendSettings) -> frozenset[str] | None:
     """Once, as `models_of`."""
-    async with aiohttp.ClientSession(trust_env=False) as session:
-        return await models_of(session, settings)
+    page = page_of(settings)
+    if page is None:
+        return None
+    try:
+        return await models_of(page)
+    finally:
+        await page.aclose()
 
 
 async def watch_models(core: Core, backend: str, *, scraped: bool) -> None:
     """Reads one backend's list for ever. `scraped`: its metrics are read as well."""
     seconds = SCRAPES_BETWEEN * core.policy.routing.scrape_seconds
-    async with aiohttp.ClientSession(trust_env=False) as session:
+    page = page_of(core.settings[backend])
+    try:
         while True:
             try:
                 if core.deployments.watches(backend, scraped=scraped):
                     asked_at = core.clock()
-                    models = await models_of(session, core.settings[backend])
+                    models = None if page is None else await models_of(page)
                     core.deployments.listed(backend, models, asked_at)
             except Exception:
                 log.exception("reading what %s has loaded failed; it is tried again", backend)
             await asyncio.sleep(seconds)
+    finally:
+        if page is not None:
+            await page.aclose()

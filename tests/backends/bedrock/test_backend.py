@@ -18,6 +18,7 @@ from gateway.backends.usage import Usage
 from gateway.sandbox.bedrock.server import Served
 from tests.backends.bedrock.conftest import Start, backend_settings
 from tests.backends.bedrock.requests import BASE, IMPORTED, PROVISIONED, request, say
+from tests.backends.sinks import Collector, text_of
 
 CHATS = [
     {"model": IMPORTED, "body": "openai-chat"},
@@ -39,10 +40,6 @@ COMPLETIONS = [
 
 def label(target: dict[str, str]) -> str:
     return f"{target['model'].split(':')[-1].split('/')[0]}-{target.get('api') or target['body']}"
-
-
-async def text_of(reply: Reply) -> bytes:
-    return b"".join([piece async for piece in reply])
 
 
 async def events_of(reply: Reply) -> list[dict[str, Any]]:
@@ -283,12 +280,11 @@ async def test_a_failure_in_the_middle_comes_after_the_text_before_it(
 
 
 async def read_until_it_fails(reply: Reply) -> tuple[bytes, UpstreamError]:
-    got = b""
+    sink = Collector()
     try:
-        async for piece in reply:
-            got += piece
+        await reply.relay(sink)
     except UpstreamError as error:
-        return got, error
+        return reply.first + sink.text, error
     raise AssertionError("the stream ended well")
 
 

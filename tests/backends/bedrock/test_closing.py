@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from tests.backends.bedrock.conftest import Start
+from gateway.backends.bedrock.backend import BedrockBackend
+from gateway.backends.errors import UpstreamError
+from tests.backends.bedrock.conftest import Start, backend_settings
 from tests.backends.bedrock.requests import BASE, request, say
-from tests.backends.bedrock.test_backend import CHATS, billed, eventually_billed, label, text_of, until
+from tests.backends.bedrock.test_backend import CHATS, billed, eventually_billed, label, until
+from tests.backends.sinks import Collector, text_of
 
 SLOW = {"tokens_per_second": 50.0}
 
@@ -20,13 +25,15 @@ async def test_closing_a_stream_ends_the_call_and_the_counted_tokens_are_the_bil
 ) -> None:
     async with start(model=SLOW) as (backend, served):
         reply = await backend.send(request(say("hi", max_tokens=400), stream=True, **target))
-        pieces = 0
-        async for _ in reply:
-            pieces += 1
-            if pieces == 4:
-                break
-        await reply.aclose()
-        await reply.aclose()  # once more does no harm
+        sink, four = Collector(), asyncio.Event()
+        sink.on_write = lambda: four.set() if len(sink.pieces) == 3 else None
+        relaying = asyncio.create_task(reply.relay(sink))
+        await four.wait()
+        relaying.cancel()
+        await asyncio.wait((relaying,))
+        pieces = 1 + len(sink.pieces)
+        reply.close()
+        reply.close()  # once more does no harm
         (booked,) = await eventually_billed(served)
         assert served.sandbox.state()["cancelled"] == 1
         assert served.sandbox.open_connections == 0
@@ -36,8 +43,6 @@ async def test_closing_a_stream_ends_the_call_and_the_counted_tokens_are_the_bil
         assert pieces <= usage.output_tokens <= booked.output_tokens + 1
         if target.get("body") == "meta":
             assert usage.input_tokens == booked.input_tokens
-        with pytest.raises(StopAsyncIteration):
-            await anext(aiter(reply))
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -70,7 +75,7 @@ async def test_closing_a_finished_stream_keeps_its_connection_for_the_next_call(
         for _ in range(3):
             reply = await backend.send(request(say("hi", max_tokens=3), model=BASE, body="meta", stream=True))
             await text_of(reply)
-            await reply.aclose()
+            reply.close()
         assert served.sandbox.open_connections == 1
         assert served.sandbox.state()["cancelled"] == 0
         assert len(billed(served)) == 3
@@ -79,10 +84,14 @@ async def test_closing_a_finished_stream_keeps_its_connection_for_the_next_call(
 async def test_a_client_that_reads_slowly_is_not_taken_for_a_stalled_backend(start: Start) -> None:
     async with start(backend={"timeouts": {"stall_seconds": 0.1}}, model={"tokens_per_second": 100.0}) as (backend, _):
         reply = await backend.send(request(say("hi", max_tokens=8), model=BASE, body="meta", stream=True))
-        got = await anext(aiter(reply))
+        sink = Collector(most_bytes=1)
+        relaying = asyncio.create_task(reply.relay(sink))
         await asyncio.sleep(0.35)
-        got += await text_of(reply)
-        assert got.endswith(b"data: [DONE]\n\n")
+        assert sink.full
+        sink.on_write = lambda: asyncio.get_running_loop().call_soon(sink.empty) and None
+        sink.empty()
+        await relaying
+        assert sink.text.endswith(b"data: [DONE]\n\n")
         assert reply.usage.certainty == "exact"
 
 
@@ -104,3 +113,24 @@ async def test_a_closed_backend_sends_nothing_more(start: Start) -> None:
         await backend.aclose()
         with pytest.raises(RuntimeError, match="closed"):
             await backend.send(request(say("hi"), api="converse"))
+
+
+async def test_a_stream_that_never_falls_silent_ends_at_its_total_deadline(start: Start) -> None:
+    async with start(model=SLOW) as (backend, served):
+        asked = request(say("hi", max_tokens=400), model=BASE, body="meta", stream=True)
+        reply = await backend.send(structs.replace(asked, total_deadline=time.monotonic() + 0.4))
+        with pytest.raises(UpstreamError, match="did not finish") as raised:
+            await reply.relay(Collector())
+        assert raised.value.code == "backend_timeout"
+        (booked,) = await eventually_billed(served)
+        assert 1 <= reply.usage.output_tokens <= booked.output_tokens + 1
+
+
+async def test_a_call_that_never_left_is_not_billed() -> None:
+    backend = BedrockBackend("cloud", backend_settings("http://127.0.0.1:9", {}))
+    asked = request(say("hi"))
+    with pytest.raises(UpstreamError) as raised:
+        await backend.send(asked)
+    assert raised.value.code == "backend_unreachable"
+    assert asked.wire.sent_at is None
+    await backend.aclose()

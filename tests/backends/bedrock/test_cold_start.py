@@ -12,7 +12,8 @@ from gateway.backends.bedrock.cold_start import ColdStart, cold_start_of
 from gateway.backends.errors import Fault, UpstreamError
 from tests.backends.bedrock.conftest import Start, backend_settings
 from tests.backends.bedrock.requests import IMPORTED, request, say
-from tests.backends.bedrock.test_backend import billed, failure, text_of, until
+from tests.backends.bedrock.test_backend import billed, failure, until
+from tests.backends.sinks import text_of
 
 
 def window(cold_start_seconds: float) -> dict[str, Any]:

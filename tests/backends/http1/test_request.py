@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.backends.http1.errors import InvalidRequest
-from gateway.backends.http1.request import request_head
+from gateway.backends.http1.request import HeadTemplate, request_head
 
 
 def head(
@@ -70,3 +70,28 @@ def test_an_error_does_not_repeat_a_secret() -> None:
 
 def test_values_may_hold_tabs_and_bytes_above_ascii() -> None:
     assert "x: \té\r\n".encode() in head(headers=[(b"x", "\té".encode())])
+
+
+def test_a_template_makes_the_same_head_as_all_headers_at_once() -> None:
+    constant, own = [(b"a", b"1"), (b"b", b"2")], [(b"x-request-id", b"r1"), (b"traceparent", b"00-0-0-00")]
+    made = HeadTemplate(b"POST", b"host:1", b"/v1", constant).head(own, 17)
+    line, *lines = made.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    at_once = request_head(b"POST", b"host:1", b"/v1", [*constant, *own], 17).removesuffix(b"\r\n\r\n")
+    assert [line, *sorted(lines)] == [line, *sorted(at_once.split(b"\r\n")[1:])]
+    assert HeadTemplate(b"POST", b"h", b"/", []).head([], 0).count(b"\r\n\r\n") == 1
+
+
+@pytest.mark.parametrize("value", [b"a\r\nb: c", b"a\nb", b"a\rb", b"a\0", b"\r\n"])
+def test_a_template_lets_no_value_smuggle_in_a_line(value: bytes) -> None:
+    template = HeadTemplate(b"POST", b"h", b"/", [])
+    with pytest.raises(InvalidRequest) as raised:
+        template.head([(b"x-request-id", value)], 1)
+    assert "b: c" not in str(raised.value)
+    with pytest.raises(InvalidRequest):
+        HeadTemplate(b"POST", b"h", b"/", [(b"authorization", value)])
+
+
+@pytest.mark.parametrize("name", [b"", b"a b", b"content-length", b"Host", b"a\r\n"])
+def test_a_template_takes_no_name_that_belongs_to_the_connection(name: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        HeadTemplate(b"POST", b"h", b"/", []).head([(name, b"1")], 1)

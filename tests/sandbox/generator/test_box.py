@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gateway.routing.load import Load
 from gateway.sandbox.generator.settings import GeneratorSettings
-from gateway.server.observe import read_load
+from gateway.server.scraping import read_load
 
 SLOW = {"tokens_per_second": 20.0}
 

@@ -17,6 +17,9 @@ class Ceiling(msgspec.Struct, frozen=True):
     latency_seconds: float | None = None
 
 
+NO_CEILING = Ceiling()
+
+
 class RequestFacts(msgspec.Struct, frozen=True):
     """One request as the router sees it."""
 
@@ -26,7 +29,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
     """Estimated: nobody tokenizes on the way in."""
     max_output_tokens: int | None = None
     stream: bool = False
-    ceiling: Ceiling = Ceiling()
+    ceiling: Ceiling = NO_CEILING
     quality: str | None = None
     """The class asked for by header; None: what the alias needs."""
     demands: frozenset[str] = frozenset()

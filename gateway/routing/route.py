@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.economics.prices import AmortizedCost, CostModel, ProvisionedCost, WindowCost
 from gateway.policy.schema import AliasSettings, ServedBy
+from gateway.routing.facts import NO_CEILING, Ceiling
 from gateway.routing.speed import SpeedModel
 
 Refuses = Callable[[frozenset[str], str], frozenset[str]]
@@ -49,8 +50,14 @@ class AliasRoutes(msgspec.Struct, frozen=True):
 
     settings: AliasSettings
     routes: tuple[Route, ...]
+    ceiling: Ceiling = NO_CEILING
+    """Of `settings`, as decisions use it; it and what follows is worked out once, and nobody sets it."""
+    qualities: tuple[str, ...] = ()
+    """Classes that a request may ask for."""
 
-    @property
-    def qualities(self) -> tuple[str, ...]:
-        """Classes that a request may ask for."""
-        return tuple(dict.fromkeys(("any", self.settings.needs, *(route.quality for route in self.routes))))
+    def __post_init__(self) -> None:
+        of, needs = self.settings.ceiling, self.settings.needs
+        ceiling = Ceiling(of.ttft_seconds, of.seconds_per_output_token, of.latency_seconds)
+        qualities = tuple(dict.fromkeys(("any", needs, *(route.quality for route in self.routes))))
+        msgspec.structs.force_setattr(self, "ceiling", ceiling)
+        msgspec.structs.force_setattr(self, "qualities", qualities)

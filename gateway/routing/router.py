@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from gateway.policy.schema import RoutingSettings
 from gateway.routing.decision import Candidate, Decision
-from gateway.routing.facts import Ceiling, RequestFacts
+from gateway.routing.facts import NO_CEILING, RequestFacts
 from gateway.routing.lengths import ALL
 from gateway.routing.memory import Memory
 from gateway.routing.predict import DEFAULT_OUTPUT_TOKENS, output_tokens
@@ -21,8 +21,6 @@ from gateway.routing.snapshot import FleetSnapshot
 from gateway.routing.strategies import baselines, crossover
 from gateway.routing.strategies.chosen import Chosen
 from gateway.routing.weigh import Weighed, weigh
-
-NO_CEILING = Ceiling()
 
 
 class Router:

@@ -9,7 +9,7 @@ import msgspec
 Operation: TypeAlias = Literal["chat", "completions", "embeddings"]
 
 
-class Ceiling(msgspec.Struct, frozen=True):
+class Ceiling(msgspec.Struct, frozen=True, gc=False):
     """The slowest answer still in time, in seconds. None: no ceiling."""
 
     ttft_seconds: float | None = None
@@ -20,7 +20,7 @@ class Ceiling(msgspec.Struct, frozen=True):
 NO_CEILING = Ceiling()
 
 
-class RequestFacts(msgspec.Struct, frozen=True):
+class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     """One request as the router sees it."""
 
     alias: str

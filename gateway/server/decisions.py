@@ -14,7 +14,7 @@ from gateway.routing.facts import RequestFacts
 from gateway.routing.snapshot import FleetSnapshot
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True, gc=False):
     """One decision with all that it was made from."""
 
     id: str

@@ -61,7 +61,7 @@ class ClientGone(Exception):
     """The client closed its connection."""
 
 
-class Headers(msgspec.Struct):
+class Headers(msgspec.Struct, gc=False):
     """The request headers that the gateway reads."""
 
     authorization: bytes | None = None
@@ -201,7 +201,7 @@ def _too_large(size: int, limit: int) -> ApiError:
     )  # fmt: skip
 
 
-class ParsedBody(msgspec.Struct):
+class ParsedBody(msgspec.Struct, gc=False):
     """What was decoded of a body."""
 
     fields: Fields

@@ -74,16 +74,17 @@ def weigh(
     needs = alias.settings.needs
     asked = facts.quality or needs
     # What `excluded` says nothing of, for most requests and backends, is told apart at once.
-    plain = facts.pinned_backend is None and not facts.demands
-    embeds = facts.operation == "embeddings"
+    anywhere = facts.pinned_backend is None
+    demands, operation = facts.demands, facts.operation
+    embeds = operation == "embeddings"
     surely = CERTAIN_SHARE * input_tokens + (facts.max_output_tokens or 0)
     all_weighed = []
     for route in alias.routes:
         state = states[route.backend]
         context = route.context_tokens
         if (
-            plain and state.up and not state.circuit_open and route.barred is None and route.embeddings is embeds
-            and (context is None or surely <= context)
+            anywhere and state.up and not state.circuit_open and route.barred is None and route.embeddings is embeds
+            and (context is None or surely <= context) and not (demands and route.refuses(demands, operation))
         ):  # fmt: skip
             barred = None
         else:

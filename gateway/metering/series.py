@@ -276,7 +276,7 @@ class Series:
         self._lost = lost
 
     def attempt(
-        self, backend: str, model: str, outcome: Outcome, usage: Usage, *, billable: bool = True,
+        self, backend: str, model: str, outcome: Outcome, usage: Usage, billable: bool = True,
         generation: str | None = None,
     ) -> None:  # fmt: skip
         """`billable` False: nobody will ask money for it, so that nothing is missing where it says no usage.

@@ -78,6 +78,9 @@ def weigh(
     demands, operation = facts.demands, facts.operation
     embeds = operation == "embeddings"
     surely = CERTAIN_SHARE * input_tokens + (facts.max_output_tokens or 0)
+    # So is who is surely in time.
+    ceiling, spent = facts.ceiling, facts.elapsed_seconds
+    first, pace, whole = ceiling.ttft_seconds, ceiling.seconds_per_output_token, ceiling.latency_seconds
     all_weighed = []
     for route in alias.routes:
         state = states[route.backend]
@@ -115,7 +118,13 @@ def weigh(
             rate.price(input_tokens, round(tokens)) if rate is not None
             else marginal_nanousd(route.cost, state.window, input_tokens, tokens)
         )  # fmt: skip
-        late = late_chance(predicted, facts, state.margin or margin, tokens)
+        share = state.margin or margin
+        late = (
+            0.0 if not predicted.ahead and whole is None
+            and (first is None or predicted.ttft_seconds < share * first - spent)
+            and (pace is None or predicted.seconds_per_token <= share * pace)
+            else late_chance(predicted, facts, share, tokens)
+        )  # fmt: skip
         all_weighed.append(
             Weighed(route, state, None, below, False, predicted, late, marginal, 0.0, inf, pressure, work_seconds)
         )

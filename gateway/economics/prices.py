@@ -73,7 +73,8 @@ class TokenRate:
 
     def price(self, input_tokens: int, output_tokens: int) -> NanoUsd:
         """Exact, then rounded once, half to even."""
-        return rounded_quotient(self.input * input_tokens + self.output * output_tokens, self.denominator)
+        exact = self.input * input_tokens + self.output * output_tokens
+        return exact if self.denominator == 1 else rounded_quotient(exact, self.denominator)
 
 
 @dataclass(frozen=True, slots=True)

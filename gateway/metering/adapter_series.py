@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 
 from gateway.backends.usage import Usage
-from gateway.metering.children import Children
+from gateway.metering.families import Counters, Histograms
 from gateway.metering.records import OUTCOMES, Outcome
 
 _LABELS = ("backend", "model", "generation")
@@ -22,24 +22,18 @@ class AdapterSeries:
     """`ttft_buckets`: seconds, as those of all requests."""
 
     def __init__(self, registry: CollectorRegistry, ttft_buckets: tuple[float, ...]) -> None:
-        self._requests = Children(
-            Counter(
-                "crossover_adapter_requests_total", "Requests sent to each generation of an adapter, by their end.",
-                [*_LABELS, "outcome"], registry=registry,
-            )
+        self._requests = Counters(
+            "crossover_adapter_requests_total", "Requests sent to each generation of an adapter, by their end.",
+            [*_LABELS, "outcome"], registry,
         )  # fmt: skip
-        self._tokens = Children(
-            Counter(
-                "crossover_adapter_tokens_total", "Tokens of each generation of an adapter, input and output apart.",
-                [*_LABELS, "token_type"], registry=registry,
-            )
+        self._tokens = Counters(
+            "crossover_adapter_tokens_total", "Tokens of each generation of an adapter, input and output apart.",
+            [*_LABELS, "token_type"], registry,
         )  # fmt: skip
-        self._ttft = Children(
-            Histogram(
-                "crossover_adapter_time_to_first_token_seconds",
-                "From sending to the first bytes of the answer, by the generation that gave it. Streams only.",
-                _LABELS, buckets=ttft_buckets, registry=registry,
-            )
+        self._ttft = Histograms(
+            "crossover_adapter_time_to_first_token_seconds",
+            "From sending to the first bytes of the answer, by the generation that gave it. Streams only.",
+            _LABELS, ttft_buckets, registry,
         )  # fmt: skip
         self._share = Gauge(
             "crossover_adapter_share",
@@ -58,7 +52,8 @@ class AdapterSeries:
             "was published without one.",
             [*_LABELS, "verdict"], registry=registry,
         )  # fmt: skip
-        self._known: set[Key] = set()
+        self.known: set[Key] = set()
+        """Those that have series."""
         self._verdicts: dict[Key, str] = {}
 
     def serves(self, backend: str, model: str, shares: Mapping[str, float]) -> None:
@@ -93,9 +88,9 @@ class AdapterSeries:
         key = (backend, model, generation)
         self._info.remove(*key)
         self._forget_verdict(key)
-        if key not in self._known:
+        if key not in self.known:
             return
-        self._known.discard(key)
+        self.known.discard(key)
         for outcome in OUTCOMES:
             self._requests.forget((*key, outcome))
         for token_type in _TOKEN_TYPES:
@@ -104,19 +99,19 @@ class AdapterSeries:
         self._share.remove(*key)
 
     def attempt(self, backend: str, model: str, generation: str, outcome: Outcome, usage: Usage) -> None:
-        if (backend, model, generation) in self._known:
-            self._requests[backend, model, generation, outcome].inc()
-            self._tokens[backend, model, generation, "input"].inc(usage.input_tokens)
-            self._tokens[backend, model, generation, "output"].inc(usage.output_tokens)
+        if (backend, model, generation) in self.known:
+            self._requests[backend, model, generation, outcome].value += 1.0
+            self._tokens[backend, model, generation, "input"].value += usage.input_tokens
+            self._tokens[backend, model, generation, "output"].value += usage.output_tokens
 
     def first_token(self, backend: str, model: str, generation: str, seconds: float) -> None:
-        if (backend, model, generation) in self._known:
+        if (backend, model, generation) in self.known:
             self._ttft[backend, model, generation].observe(seconds)
 
     def _begin(self, key: Key) -> None:
-        if key in self._known:
+        if key in self.known:
             return
-        self._known.add(key)
+        self.known.add(key)
         for outcome in OUTCOMES:
             self._requests[(*key, outcome)]
         for token_type in _TOKEN_TYPES:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 from gateway.backends.usage import MISSING, Usage
 from gateway.economics.elsewhere import EverywhereElse
@@ -67,6 +68,15 @@ class _Row:
         return now - self.since >= ACCRUAL_ROW_SECONDS
 
 
+class _Places(NamedTuple):
+    """Where a backend's totals of each attempt stand."""
+
+    input: int
+    output: int
+    answers: int
+    unpriced: int
+
+
 class Meter:
     """One gateway's books. All times are monotonic seconds of `clock`; the ledger gets wall-clock ones."""
 
@@ -105,6 +115,7 @@ class Meter:
         self._began_at = now
         self._rows: dict[tuple[str, ...], _Row] = {}
         self.totals = Totals(keys_of(costs, self._everywhere_else.pairs, self._everywhere_else.paths), now)
+        self._places = {name: _Places(*(self.totals.place((what, name)) for what in _Places._fields)) for name in costs}
         for served_by, priced_as in self._everywhere_else.pairs:
             series.counterfactual(served_by, priced_as, 0)
         for path in self._everywhere_else.paths:
@@ -188,29 +199,29 @@ class Meter:
         Token counts below 0 are the caller's mistake: they are in the ledger as given, and in no counter."""
         if self._ledger is not None:
             self._ledger.put(attempt)
-        backend, cost = attempt.backend, self._costs.get(attempt.backend)
-        if min(usage.input_tokens, usage.output_tokens) < 0 or (attempt.nanousd or 0) < 0:
+        backend, input_tokens, output_tokens = attempt.backend, usage.input_tokens, usage.output_tokens
+        nanousd, outcome = attempt.nanousd, attempt.outcome
+        if input_tokens < 0 or output_tokens < 0 or (nanousd is not None and nanousd < 0):
             logger.error(
                 "attempt %s of %s counts below 0, and is in no counter: %s", attempt.operation_id, backend, usage
             )
-            self._series.attempt(backend, alias, attempt.outcome, MISSING, generation=attempt.generation)
+            self._series.attempt(backend, alias, outcome, MISSING, generation=attempt.generation)
             return
-        self._series.attempt(
-            backend, alias, attempt.outcome, usage, billable=_may_be_billed(attempt), generation=attempt.generation
-        )
-        self._count("input", backend, usage.input_tokens)
-        self._count("output", backend, usage.output_tokens)
-        if attempt.outcome == "ok" and asked_for:
-            self._count("answers", backend, 1)
-        if attempt.nanousd is None:
-            self._series.unpriced(backend, alias, usage.input_tokens + usage.output_tokens)
-            self._count("unpriced", backend, usage.input_tokens + usage.output_tokens)
-        elif attempt.nanousd and cost is not None:
-            self._cost(backend, cost.kind, attempt.nanousd, attempt.nanousd)
-        if asked_for and (attempt.outcome == "ok" or usage.output_tokens):
+        self._series.attempt(backend, alias, outcome, usage, _may_be_billed(attempt), attempt.generation)
+        places, add = self._places[backend], self.totals.add_at
+        add(places.input, input_tokens)
+        add(places.output, output_tokens)
+        if asked_for and outcome == "ok":
+            add(places.answers, 1)
+        if nanousd is None:
+            self._series.unpriced(backend, alias, input_tokens + output_tokens)
+            add(places.unpriced, input_tokens + output_tokens)
+        elif nanousd and (cost := self._costs[backend]) is not None:
+            self._cost(backend, cost.kind, nanousd, nanousd)
+        if asked_for and (outcome == "ok" or output_tokens):
             # What was served; an attempt that failed was served by another, and would count twice.
             ended = attempt.started_at - self._wall_offset + attempt.seconds
-            self._everywhere_else.served(backend, usage.input_tokens, usage.output_tokens, ended)
+            self._everywhere_else.served(backend, input_tokens, output_tokens, ended)
 
     def operation_ended(self, record: OperationRecord) -> None:
         if self._ledger is not None:

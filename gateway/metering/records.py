@@ -18,7 +18,7 @@ Outcome: TypeAlias = Literal["ok", "client_error", "upstream_error", "timeout", 
 OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "upstream_error", "timeout", "cancelled", "refused")
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One request to one backend. `nanousd` is what it was charged by itself: its tokens at list price. Backends that
     are paid by time charge nothing here (their cost accrues), and None is an unknown price."""
 
@@ -40,7 +40,7 @@ class Attempt(msgspec.Struct, frozen=True):
     generation: str | None = None
 
 
-class OperationRecord(msgspec.Struct, frozen=True):
+class OperationRecord(msgspec.Struct, frozen=True, gc=False):
     """One request of an application, with what it got in the end."""
 
     id: str

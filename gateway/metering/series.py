@@ -7,19 +7,12 @@ from collections.abc import Iterable, Mapping
 from http.server import HTTPServer
 from itertools import product
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics
 
 from gateway.backends.usage import Usage
 from gateway.economics.money import NanoUsd, usd
 from gateway.metering.adapter_series import AdapterSeries
-from gateway.metering.children import Children
+from gateway.metering.families import Count, Counters, Histograms
 from gateway.metering.metrics_page import serve_page
 from gateway.metering.records import OUTCOMES, VERDICTS, Outcome, Verdict
 
@@ -56,11 +49,8 @@ class Series:
         pairs = [(backend, model) for backend, names in models.items() for model in names]
         backends = list(models)
 
-        def counter(name: str, text: str, labels: list[str], known: Iterable[tuple[str, ...]]) -> Children[Counter]:
-            made = Children(Counter(f"crossover_{name}", text, labels, registry=registry))
-            for values in known:
-                made[values]
-            return made
+        def counter(name: str, text: str, labels: list[str], known: Iterable[tuple[str, ...]]) -> Counters:
+            return Counters(f"crossover_{name}", text, labels, registry, known)
 
         def gauge(name: str, text: str, labels: list[str], known: Iterable[tuple[str, ...]] = ()) -> Gauge:
             made = Gauge(f"crossover_{name}", text, labels, registry=registry)
@@ -70,11 +60,8 @@ class Series:
 
         def histogram(
             name: str, text: str, labels: list[str], buckets: tuple[float, ...], known: Iterable[tuple[str, ...]]
-        ) -> Children[Histogram]:
-            made = Children(Histogram(f"crossover_{name}", text, labels, buckets=buckets, registry=registry))
-            for values in known:
-                made[values]
-            return made
+        ) -> Histograms:
+            return Histograms(f"crossover_{name}", text, labels, buckets, registry, known)
 
         with_outcome = [(b, m, o) for (b, m), o in product(pairs, OUTCOMES)]
         nobody = [("none", m, o) for m, o in product({*(m for _, m in pairs), "other"}, OUTCOMES)]
@@ -90,6 +77,7 @@ class Series:
             "tokens_total", "Tokens of attempts, input (prompt) and output (generated) apart.",
             ["backend", "model", "token_type"], [(*p, t) for p, t in product(pairs, ("input", "output"))],
         )  # fmt: skip
+        self._tokens_of = {(b, m): (self._tokens[b, m, "input"], self._tokens[b, m, "output"]) for b, m in pairs}
         self._usage = counter(
             "usage_total", "Attempts that may be billed, by how surely their token counts are known.",
             ["backend", "certainty"], product(backends, ("exact", "estimated", "missing")),
@@ -178,10 +166,9 @@ class Series:
             "request_duration_seconds", "From the request's arrival to the end of its answer.", ["backend", "model"],
             _with(DURATION_BUCKETS, ceilings, "latency"), pairs,
         )  # fmt: skip
-        self._overhead = Histogram(
-            "crossover_overhead_seconds", "The gateway's own time before it sends a request on.",
-            buckets=OVERHEAD_BUCKETS, registry=registry,
-        )  # fmt: skip
+        self._overhead = histogram(
+            "overhead_seconds", "The gateway's own time before it sends a request on.", [], OVERHEAD_BUCKETS, [()]
+        )[()]
         self.in_flight = gauge("inflight_requests", "Attempts under way.", ["backend"], [(b,) for b in backends])
         self.prediction_error = gauge(
             "prediction_error_ratio", "Mean of |predicted - observed| / observed, over about 200 streamed answers.",
@@ -224,10 +211,9 @@ class Series:
             [],
         )
         self.held = gauge("held_requests", "Requests that wait at the gateway for a cheaper moment.", [])
-        self._hold = Histogram(
-            "crossover_hold_seconds", "How long requests that were held waited at the gateway.",
-            buckets=HOLD_BUCKETS, registry=registry,
-        )  # fmt: skip
+        self._hold = histogram(
+            "hold_seconds", "How long requests that were held waited at the gateway.", [], HOLD_BUCKETS, [()]
+        )[()]
         self._warmups = counter(
             "warmups_total", "Calls of one token that the gateway sent by itself, to start a copy ahead of the need.",
             ["backend"], window_backends,
@@ -262,12 +248,12 @@ class Series:
             "crossover_loop_lag_seconds", "How late the event loop's clock ticks: worst of the last second.",
             registry=registry,
         )  # fmt: skip
-        self._running_seconds = Counter(
-            "crossover_running_seconds_total",
+        self._running_seconds = counter(
+            "running_seconds_total",
             "Seconds that this gateway has been running, as they were booked: with it, averages are over that time.",
-            registry=registry,
-        )  # fmt: skip
-        self._ledger: tuple[Gauge, Counter] | None = None
+            [], [()],
+        )[()]  # fmt: skip
+        self._ledger: tuple[Gauge, Count] | None = None
         self._lost = 0
         ProcessCollector(registry=registry)
 
@@ -283,24 +269,27 @@ class Series:
         if self._ledger is None:
             self._ledger = (
                 Gauge("crossover_ledger_writing", "1: what is booked gets into its file.", registry=self.registry),
-                Counter("crossover_ledger_lost_records_total", "Not in its file for good.", registry=self.registry),
+                Counters("crossover_ledger_lost_records_total", "Not in its file for good.", [], self.registry)[()],
             )
         self._ledger[0].set(writing)
         self._ledger[1].inc(lost - self._lost)
         self._lost = lost
 
     def attempt(
-        self, backend: str, model: str, outcome: Outcome, usage: Usage, *, billable: bool = True,
+        self, backend: str, model: str, outcome: Outcome, usage: Usage, billable: bool = True,
         generation: str | None = None,
     ) -> None:  # fmt: skip
         """`billable` False: nobody will ask money for it, so that nothing is missing where it says no usage.
         `generation`: of the adapter that it was sent to."""
-        self.adapters.attempt(backend, model, generation or "", outcome, usage)
-        self._attempts[backend, model, outcome].inc()
-        if billable or usage.certainty != "missing":
-            self._usage[backend, usage.certainty].inc()
-        self._tokens[backend, model, "input"].inc(usage.input_tokens)
-        self._tokens[backend, model, "output"].inc(usage.output_tokens)
+        if self.adapters.known:
+            self.adapters.attempt(backend, model, generation or "", outcome, usage)
+        self._attempts[backend, model, outcome].value += 1.0
+        certainty = usage.certainty
+        if billable or certainty != "missing":
+            self._usage[backend, certainty].value += 1.0
+        read, written = self._tokens_of[backend, model]
+        read.value += usage.input_tokens
+        written.value += usage.output_tokens
 
     def unpriced(self, backend: str, model: str, tokens: int) -> None:
         self._unpriced[backend, model].inc(tokens)
@@ -308,10 +297,10 @@ class Series:
     def cost(self, backend: str, kind: str, amount: NanoUsd, busy: NanoUsd) -> None:
         """Adds to what a backend has cost; `busy`: of that, in busy time. Below 0 is a mistake: a counter that falls
         reads as a restart."""
-        if amount < 0:
-            raise ValueError(f"cost of {backend} would fall by {-amount} n$")
-        self._cost[backend, kind].inc(usd(amount))
-        self._busy_cost[(backend,)].inc(usd(busy))
+        if amount < 0 or busy < 0:
+            raise ValueError(f"cost of {backend} would fall by {-min(amount, busy)} n$")
+        self._cost[backend, kind].value += usd(amount)
+        self._busy_cost[(backend,)].value += usd(busy)
 
     def ran(self, seconds: float) -> None:
         self._running_seconds.inc(seconds)
@@ -334,7 +323,7 @@ class Series:
             self.crossover.labels(box, against).set(utilization)
 
     def judged(self, backend: str | None, model: str, verdict: Verdict) -> None:
-        self._judged[backend or "none", model, verdict].inc()
+        self._judged[backend or "none", model, verdict].value += 1.0
 
     def reported(self, backend: str, token_type: str, tokens: float) -> None:
         """Tokens that a backend's own page counted on. 0 makes the series exist."""
@@ -347,18 +336,19 @@ class Series:
         self, backend: str, model: str, ttft_seconds: float, seconds_per_token: float | None,
         generation: str | None = None,
     ) -> None:  # fmt: skip
-        self.adapters.first_token(backend, model, generation or "", ttft_seconds)
+        if self.adapters.known:
+            self.adapters.first_token(backend, model, generation or "", ttft_seconds)
         self._ttft[backend, model].observe(ttft_seconds)
         if seconds_per_token is not None:
             self._per_token[backend, model].observe(seconds_per_token)
 
     def operation(self, backend: str | None, model: str, outcome: Outcome, seconds: float) -> None:
-        self._requests[backend or "none", model, outcome].inc()
+        self._requests[backend or "none", model, outcome].value += 1.0
         if backend is not None:
             self._duration[backend, model].observe(seconds)
 
     def decision(self, backend: str, reason: str) -> None:
-        self._decisions[backend, reason].inc()
+        self._decisions[backend, reason].value += 1.0
 
     def hold(self, seconds: float) -> None:
         self._hold.observe(seconds)

@@ -54,6 +54,13 @@ class Totals:
         place = self._places.get(key)
         return 0 if place is None else self._counts[place]
 
+    def place(self, key: Key) -> int:
+        """For `add_at`, of what is counted often. Raises `KeyError` for a key that was not told at the start."""
+        return self._places[key]
+
+    def add_at(self, place: int, amount: int) -> None:
+        self._counts[place] += amount
+
     def add(self, key: Key, amount: int) -> None:
         """Raises `KeyError` for a key that was not told at the start."""
         self._counts[self._places[key]] += amount

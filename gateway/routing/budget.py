@@ -24,36 +24,50 @@ FEW_BAD = 3.0
 class Budget:
     """Steers the worth of an answer in time, in n$. Counts come from outside: several gateways may share them."""
 
-    __slots__ = ("_counted", "_drift", "_settings", "_share", "_steer", "bad", "ended")
+    __slots__ = (
+        "_aim", "_bad", "_caution", "_deficit_share", "_drift", "_drift_gain", "_drift_requests", "_ended", "_gain",
+        "_memory", "_settings", "_share", "_slack", "_steer", "_surplus_share", "bad", "ended",
+    )  # fmt: skip
 
     def __init__(self, settings: BudgetSettings, error_budget: float) -> None:
         self._settings = settings
         self._share = error_budget
+        # Asked for at the end of each request, where a field of pydantic's costs ten times as much.
+        self._aim, self._caution, self._gain = settings.aim, settings.caution, settings.gain
+        self._deficit_share, self._surplus_share = settings.deficit_share, settings.surplus_share
+        self._slack, self._memory = settings.slack_requests, settings.memory_requests
+        self._drift_gain, self._drift_requests = settings.drift, settings.drift_requests
         self._drift = 0.0
         self._steer = 0.0
-        self._counted = (0, 0)
+        self._ended = self._bad = 0
         self.ended = self.bad = 0.0
         """Requests, and those that were bad, as they are remembered: what is long past fades."""
 
     def counted(self, ended: int, bad: int) -> None:
         """So many requests have ended in all, so many of them badly."""
-        knobs, share = self._settings, self._share
-        added, badly = ended - self._counted[0], bad - self._counted[1]
-        self._counted = ended, bad
-        kept = max(0.0, 1.0 - added / knobs.memory_requests)
-        self.ended = self.ended * kept + added
-        self.bad = self.bad * kept + badly
-        budget = share * self.ended
-        meant = max(0.0, knobs.aim * budget - knobs.caution * sqrt(budget))
-        over = self.bad - meant
-        scale = share * ((knobs.deficit_share if over > 0 else knobs.surplus_share) * self.ended + knobs.slack_requests)
-        steer = knobs.gain * over / scale
+        share = self._share
+        added, badly = ended - self._ended, bad - self._bad
+        self._ended, self._bad = ended, bad
+        kept = 1.0 - added / self._memory
+        if kept < 0.0:
+            kept = 0.0
+        now_ended = self.ended = self.ended * kept + added
+        now_bad = self.bad * kept + badly
+        budget = share * now_ended
+        meant = self._aim * budget - self._caution * sqrt(budget)
+        if meant < 0.0:
+            meant = 0.0
+        over = now_bad - meant
+        scale = share * ((self._deficit_share if over > 0 else self._surplus_share) * now_ended + self._slack)
+        steer = self._gain * over / scale
         if steer > FORGIVEN * LIMIT:  # an outage is not paid back for ever
-            self.bad = meant + FORGIVEN * LIMIT * scale / knobs.gain
-        self._steer = max(-LIMIT, min(LIMIT, steer))
-        relative = max(-0.5, min(0.5, self.bad / (meant + FEW_BAD) - 1.0))
-        self._drift += knobs.drift * relative * added / (self.ended + knobs.drift_requests)
-        self._drift = max(-DRIFT_LIMIT, min(DRIFT_LIMIT, self._drift))
+            now_bad = meant + FORGIVEN * LIMIT * scale / self._gain
+        self.bad = now_bad
+        self._steer = LIMIT if steer > LIMIT else -LIMIT if steer < -LIMIT else steer
+        relative = now_bad / (meant + FEW_BAD) - 1.0
+        relative = 0.5 if relative > 0.5 else -0.5 if relative < -0.5 else relative
+        drift = self._drift + self._drift_gain * relative * added / (now_ended + self._drift_requests)
+        self._drift = DRIFT_LIMIT if drift > DRIFT_LIMIT else -DRIFT_LIMIT if drift < -DRIFT_LIMIT else drift
 
     def worth(self, window_nanousd: float, window_seconds: float, box_seconds: float) -> float:
         """n$ that one answer in time is worth, if a request takes `box_seconds` of the box and a window costs so much.

@@ -26,7 +26,7 @@ Reason: TypeAlias = Literal[
 ]
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """One backend as it stood in one decision. `excluded` is None for those that could have been chosen."""
 
     backend: str
@@ -86,7 +86,7 @@ class Refusal(msgspec.Struct, frozen=True):
     retry_after_seconds: float | None = None
 
 
-class Circumstances(msgspec.Struct, frozen=True):
+class Circumstances(msgspec.Struct, frozen=True, gc=False):
     """What a decision was made under, beside the candidates. n$ and shares."""
 
     worth_nanousd: float
@@ -110,7 +110,7 @@ class Circumstances(msgspec.Struct, frozen=True):
     """Answers that a window would save from now on, if demand stays."""
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """`order`: the chosen candidate first, then the fallbacks, best first. Empty when `refusal` says why nobody can."""
 
     order: tuple[Candidate, ...]

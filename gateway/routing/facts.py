@@ -9,7 +9,7 @@ import msgspec
 Operation: TypeAlias = Literal["chat", "completions", "embeddings"]
 
 
-class Ceiling(msgspec.Struct, frozen=True):
+class Ceiling(msgspec.Struct, frozen=True, gc=False):
     """The slowest answer still in time, in seconds. None: no ceiling."""
 
     ttft_seconds: float | None = None
@@ -17,7 +17,10 @@ class Ceiling(msgspec.Struct, frozen=True):
     latency_seconds: float | None = None
 
 
-class RequestFacts(msgspec.Struct, frozen=True):
+NO_CEILING = Ceiling()
+
+
+class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     """One request as the router sees it."""
 
     alias: str
@@ -26,7 +29,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
     """Estimated: nobody tokenizes on the way in."""
     max_output_tokens: int | None = None
     stream: bool = False
-    ceiling: Ceiling = Ceiling()
+    ceiling: Ceiling = NO_CEILING
     quality: str | None = None
     """The class asked for by header; None: what the alias needs."""
     demands: frozenset[str] = frozenset()

@@ -14,6 +14,7 @@ from gateway.routing.predict import DEFAULT_OUTPUT_TOKENS
 ALIAS_WEIGHT = 0.002
 """Of one answer in the alias's mean, once there are many: it reaches back about 500. (50 was noisy enough to change
 decisions.)"""
+MOST_COUNT = 1.0 / ALIAS_WEIGHT
 ALIAS_SEED = 10.0
 """The default counts as so many answers."""
 ALL = ""
@@ -21,6 +22,7 @@ ALL = ""
 CALLER_SEED = 20.0
 """The alias's mean counts as so many answers of a caller."""
 CALLER_MEMORY = 200.0
+NOBODY = (0.0, 0.0)
 MOST_CALLERS = 4096
 """Pairs of alias and caller that are kept; the one not heard of for longest goes."""
 
@@ -42,19 +44,21 @@ class OutputLengths:
     def saw(self, alias: str, caller: str, output_tokens: int) -> None:
         """A whole answer of so many tokens."""
         count = self._alias_count.get(alias, ALIAS_SEED) + 1.0
-        self._alias_count[alias] = min(count, 1.0 / ALIAS_WEIGHT)
-        mean = self.by_alias.get(alias, DEFAULT_OUTPUT_TOKENS)
-        overall = self.by_alias.get(ALL, DEFAULT_OUTPUT_TOKENS)
+        self._alias_count[alias] = count if count < MOST_COUNT else MOST_COUNT
+        means = self.by_alias
+        mean = means.get(alias, DEFAULT_OUTPUT_TOKENS)
+        overall = means.get(ALL, DEFAULT_OUTPUT_TOKENS)
         overall += (output_tokens - overall) * ALIAS_WEIGHT
-        self.by_alias = {**self.by_alias, alias: mean + (output_tokens - mean) / count, ALL: overall}
+        self.by_alias = {**means, alias: mean + (output_tokens - mean) / count, ALL: overall}
         if not caller:
             return
-        key = (alias, caller)
-        answers, own = self._callers.pop(key, (0.0, 0.0))
-        answers = min(CALLER_MEMORY, answers + 1.0)
-        self._callers[key] = (answers, own + (output_tokens - own) / answers)
-        if len(self._callers) > MOST_CALLERS:
-            self._callers.popitem(last=False)
+        key, callers = (alias, caller), self._callers
+        answers, own = callers.get(key, NOBODY)
+        answers = answers + 1.0 if answers + 1.0 < CALLER_MEMORY else CALLER_MEMORY
+        callers[key] = (answers, own + (output_tokens - own) / answers)
+        callers.move_to_end(key)
+        if len(callers) > MOST_CALLERS:
+            callers.popitem(last=False)
 
     def expected(self, alias: str, caller: str) -> float:
         """Of the next answer to this caller."""

@@ -26,7 +26,7 @@ KV_CACHE_FULL = 0.95
 behind them. The line is believed to move as fast as that of a full batch; the correction learns the rest."""
 
 
-class Prediction(msgspec.Struct, frozen=True):
+class Prediction(msgspec.Struct, frozen=True, gc=False):
     """Seconds. `latency_seconds` is to the last token of an answer of the length expected."""
 
     ttft_seconds: float
@@ -49,12 +49,19 @@ def output_tokens(facts: RequestFacts, mean: float) -> float:
     return expected if most is None or expected < most else float(most)
 
 
-def predict(speed: SpeedModel, state: BackendState, facts: RequestFacts, mean_output_tokens: float) -> Prediction:
+def predict(
+    speed: SpeedModel, state: BackendState, facts: RequestFacts, mean_output_tokens: float,
+    own_output_tokens: float | None = None,
+) -> Prediction:  # fmt: skip
     """If sent now. Never negative, and never quicker for more load. `speed` is the policy's, used until there is a
-    learned one; `mean_output_tokens` is of those that are ahead."""
+    learned one; `mean_output_tokens` is of those that are ahead; `own_output_tokens`: as `output_tokens` says, where
+    the caller has it."""
+    if own_output_tokens is None:
+        own_output_tokens = output_tokens(facts, mean_output_tokens)
     speed = state.speed or speed
     batch = speed.batch
-    streams: float = state.in_flight + state.foreign + 1
+    foreign = state.foreign
+    streams: float = state.in_flight + foreign + 1
     over: float = streams - batch
     window = state.window
     if window is not None and window.copies > 1:
@@ -62,7 +69,7 @@ def predict(speed: SpeedModel, state: BackendState, facts: RequestFacts, mean_ou
         over = streams / copies - batch
         streams = (streams - 1) / copies + 1
     waiting = state.waiting
-    if waiting >= over and waiting and (state.kv_cache_usage or 0.0) >= KV_CACHE_FULL:
+    if waiting and waiting >= over and (state.kv_cache_usage or 0.0) >= KV_CACHE_FULL:
         over = waiting + 1
     if streams > batch:
         streams = batch
@@ -71,7 +78,7 @@ def predict(speed: SpeedModel, state: BackendState, facts: RequestFacts, mean_ou
     tokens = facts.input_tokens
     if share:
         slowed = 1.0 / (1.0 - share * state.prompt_share)
-        if state.decoding or state.foreign:
+        if foreign or state.decoding:
             rate *= share
         reading = tokens / rate
         pre = (state.unread_prompt_tokens + tokens) / rate
@@ -79,7 +86,8 @@ def predict(speed: SpeedModel, state: BackendState, facts: RequestFacts, mean_ou
         slowed = 1.0
         reading = pre = tokens / rate
     base, each = speed.step_base, speed.step_per_stream
-    correction = state.correction
+    ttft_correction = state.correction.ttft
+    first = speed.first_token_seconds
     ahead, between = 0, 0.0
     if over > 0:
         ahead = int(over) if over == int(over) else int(over) + 1
@@ -87,8 +95,8 @@ def predict(speed: SpeedModel, state: BackendState, facts: RequestFacts, mean_ou
         waited = over * between + reading
         if waited > pre:
             pre = waited
-        between *= correction.ttft
-    ttft = (speed.first_token_seconds + pre) * correction.ttft
-    per_token = (base + each * streams) * slowed * correction.time_per_token
-    latency = ttft + per_token * output_tokens(facts, mean_output_tokens)
-    return Prediction(ttft, per_token, latency, ahead, between, (speed.first_token_seconds + reading) * correction.ttft)
+        between *= ttft_correction
+    ttft = (first + pre) * ttft_correction
+    per_token = (base + each * streams) * slowed * state.correction.time_per_token
+    latency = ttft + per_token * own_output_tokens
+    return Prediction(ttft, per_token, latency, ahead, between, (first + reading) * ttft_correction)

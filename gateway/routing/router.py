@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.policy.schema import RoutingSettings
-from gateway.routing.decision import Candidate, Decision
-from gateway.routing.facts import Ceiling, RequestFacts
+from gateway.routing.decision import Decision
+from gateway.routing.facts import NO_CEILING, RequestFacts
 from gateway.routing.lengths import ALL
 from gateway.routing.memory import Memory
 from gateway.routing.predict import DEFAULT_OUTPUT_TOKENS, output_tokens
@@ -22,8 +22,6 @@ from gateway.routing.strategies import baselines, crossover
 from gateway.routing.strategies.chosen import Chosen
 from gateway.routing.weigh import Weighed, weigh
 
-NO_CEILING = Ceiling()
-
 
 class Router:
     """One policy's. `common`: what several gateways share; None: this is the only one."""
@@ -34,6 +32,7 @@ class Router:
         self.settings = settings
         self.aliases = aliases
         self.memory = Memory(settings, common)
+        self._counts_taken = settings.strategy == "lowest-cost"
         self._windows = crossover.Windows([route.cost for alias in aliases.values() for route in alias.routes])
         self._boxes = {name: _boxes(alias) for name, alias in aliases.items()}
 
@@ -54,7 +53,10 @@ class Router:
         own = settings.strategy == "crossover"
         mean = fleet.mean_output_tokens.get(facts.alias if own else ALL, DEFAULT_OUTPUT_TOKENS)
         weighed = weigh(facts, alias, fleet, mean, settings.margin, own and settings.when_late == "lower_quality")
-        if all(one.barred is not None for one in weighed):
+        for one in weighed:
+            if one.barred is None:
+                break
+        else:
             candidates = tuple([one.candidate() for one in weighed])
             return Decision((), candidates, "none", nobody_can(facts, alias, candidates, fleet))
         if own:
@@ -76,7 +78,7 @@ class Router:
                 tokens = output_tokens(facts, decision.mean_output_tokens)
                 memory.demanded(facts.input_tokens, tokens, _work_seconds(boxes, facts.input_tokens, tokens), now)
             memory.noted(notes, now, box_seen=_box_seen(boxes, decision))
-        if decision.order and decision.hold_seconds is None:
+        if self._counts_taken and decision.order and decision.hold_seconds is None:
             backend = decision.order[0].backend
             if any(route.backend == backend for route in boxes):
                 memory.took(now)
@@ -89,9 +91,12 @@ class Router:
 
 
 def _decision(facts: RequestFacts, weighed: list[Weighed], chosen: Chosen, mean: float) -> Decision:
-    told: dict[int, Candidate] = {id(one): one.candidate() for one in weighed}
-    candidates = tuple(told.values())
-    order = tuple([told[id(one)] for one in chosen.order])
+    candidates = tuple([one.candidate() for one in weighed])
+    if len(chosen.order) == 2 == len(weighed):  # as most are
+        order = candidates if chosen.order[0] is weighed[0] else (candidates[1], candidates[0])
+    else:
+        told = {id(one): candidate for one, candidate in zip(weighed, candidates, strict=True)}
+        order = tuple([told[id(one)] for one in chosen.order])
     refusal = None if order else nobody_in_time(facts, [c for c in candidates if c.excluded is None])
     return Decision(
         order, candidates, chosen.reason, refusal, chosen.hold_seconds,
@@ -105,7 +110,7 @@ def _boxes(alias: AliasRoutes) -> tuple[Route, ...]:
 
 def _box_seen(boxes: tuple[Route, ...], decision: Decision) -> bool:
     """Whether its circumstances tell how full a box is: one could have been chosen."""
-    for one in decision.candidates:
+    for one in decision.candidates if boxes else ():
         if one.excluded is None and one.below is None:
             for route in boxes:
                 if route.backend == one.backend:

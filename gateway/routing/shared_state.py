@@ -13,7 +13,7 @@ import msgspec
 from gateway.routing.speed import SpeedModel
 
 
-class Demand(msgspec.Struct, frozen=True):
+class Demand(msgspec.Struct, frozen=True, gc=False):
     """Of requests without another cheap home than the box, per second, lately."""
 
     requests: float = 0.0
@@ -32,6 +32,9 @@ class Demand(msgspec.Struct, frozen=True):
                 return 0.0
             rate += 1.0 / work
         return 1.0 / rate if rate else 0.0
+
+
+NO_DEMAND = Demand()
 
 
 class Elsewhere(msgspec.Struct, frozen=True):
@@ -86,6 +89,8 @@ class InProcess:
         self._output = self._output * faded + output_tokens
 
     def demand(self, now: float) -> Demand:
+        if not (self._requests or self._prompt or self._output):
+            return NO_DEMAND
         share = exp(-max(0.0, now - self._at) / self._seconds) / self._seconds
         return Demand(self._requests * share, self._prompt * share, self._output * share)
 

@@ -10,14 +10,14 @@ from gateway.economics.windows import WindowView
 from gateway.routing.speed import SpeedModel
 
 
-class LatencyCorrection(msgspec.Struct, frozen=True):
+class LatencyCorrection(msgspec.Struct, frozen=True, gc=False):
     """What was observed over what was predicted, lately. 1: the policy's speeds are right."""
 
     ttft: float = 1.0
     time_per_token: float = 1.0
 
 
-class BackendState(msgspec.Struct, frozen=True):
+class BackendState(msgspec.Struct, frozen=True, gc=False):
     """One backend now. Counts are requests; `foreign` are those that others sent it, seen in its own metrics."""
 
     name: str
@@ -52,7 +52,7 @@ class BackendState(msgspec.Struct, frozen=True):
     """Requests of everybody in the backend's own line, by its metrics; 0 where it says nothing."""
 
 
-class FleetSnapshot(msgspec.Struct, frozen=True):
+class FleetSnapshot(msgspec.Struct, frozen=True, gc=False):
     """All backends at `at` (monotonic seconds), and the mean output length by alias in tokens."""
 
     at: float

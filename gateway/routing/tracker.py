@@ -10,12 +10,13 @@ from collections.abc import Callable
 from math import exp
 
 from gateway.economics.windows import WindowView
-from gateway.routing.accuracy import Accuracy, Margin
+from gateway.routing.accuracy import Accuracy
 from gateway.routing.capacity import LEAST_DECODED_TOKENS, LearnedSpeed
 from gateway.routing.circuit import Circuit
-from gateway.routing.correction import NONE, Correction
+from gateway.routing.correction import NONE
 from gateway.routing.facts import Ceiling
 from gateway.routing.flight import Flight, UnderWay
+from gateway.routing.learning import Learning
 from gateway.routing.load import STALE_SECONDS, Load, pace
 from gateway.routing.predict import Prediction
 from gateway.routing.snapshot import BackendState, LatencyCorrection
@@ -46,12 +47,7 @@ class Tracker:
         self.seed = seed
         self.learns = learns
         self.circuit = Circuit()
-        self.learned = LearnedSpeed(seed)
-        self.correction = Correction()
-        self.ttft_accuracy = Accuracy()
-        self.time_per_token_accuracy = Accuracy()
-        self.ttft_margin = Margin(margin)
-        self.time_per_token_margin = Margin(margin)
+        self._learning = Learning(seed, margin, learns=learns)
         self.reachable = True
         """By its observer; a backend without one counts as reachable until requests fail."""
         self.load: Load | None = None
@@ -150,9 +146,9 @@ class Tracker:
             return
         self._at = now
         decoding = self.decoding
-        speed = self._speed
-        busy = 0.0
-        if self._unread and decoding < speed.batch:
+        if self._prompt_share:
+            self._prompt_share *= exp(-seconds / RATE_SECONDS)
+        if self._unread and decoding < (speed := self._speed).batch:
             # The first part of a TTFT is the way there, not reading.
             since = now - next(iter(self._unread)).sent_at - speed.first_token_seconds
             if since > 0:
@@ -160,11 +156,10 @@ class Tracker:
                 share = speed.prompt_share_while_decoding
                 rate = speed.prompt_tokens_per_second
                 self._read_tokens += busy * (rate * share if decoding and share else rate)
-        self._prompt_share *= exp(-seconds / RATE_SECONDS)
-        if busy:
-            self._prompt_share += 1.0 - exp(-busy / RATE_SECONDS)
-            self._read_area += busy
-        self._decoded_area += decoding * seconds
+                self._prompt_share += 1.0 - exp(-busy / RATE_SECONDS)
+                self._read_area += busy
+        if decoding:
+            self._decoded_area += decoding * seconds
         if self._silent:
             self._believe_read(now)
 
@@ -191,36 +186,17 @@ class Tracker:
     ) -> None:
         """What came, held against what was predicted. With its flight (not ended yet) it teaches the capacity curve;
         with its ceiling, the margin."""
-        self.ttft_accuracy.observed(predicted.ttft_seconds, ttft_seconds)
-        if seconds_per_token is not None:
-            self.time_per_token_accuracy.observed(predicted.seconds_per_token, seconds_per_token)
-        if not self.learns:
-            return
-        warm = flight is None or not flight.cold
-        used = NONE if flight is None else flight.correction
-        seen = ttft_seconds if warm else predicted.ttft_seconds
-        self.correction.observed(predicted, seen, seconds_per_token, now, used)
-        if ceiling is not None:
-            if ceiling.ttft_seconds is not None and warm:
-                self.ttft_margin.observed(predicted.ttft_seconds, ttft_seconds, ceiling.ttft_seconds, now)
-            each = ceiling.seconds_per_output_token
-            if each is not None and seconds_per_token is not None:
-                expected, came = predicted.seconds_per_token, seconds_per_token
-                if ceiling.ttft_seconds is not None:  # late is late at the end: a quick start makes up for the pace
-                    expected = predicted.ttft_seconds + expected * output_tokens
-                    came = ttft_seconds + came * output_tokens
-                    each = ceiling.ttft_seconds + each * output_tokens
-                self.time_per_token_margin.observed(expected, came, each, now)
-        if flight is None or flight.first_at is None:
-            return
-        if flight.alone:
-            self.learned.read(flight.prompt_tokens, ttft_seconds, flight.while_decoding, now)
-        seconds = now - flight.first_at
-        if seconds_per_token is not None and output_tokens >= LEAST_DECODED_TOKENS and seconds > 0:
-            self._advance(now)
-            streams = (self._decoded_area - flight.decoded_area) / seconds + self._foreign(now)
-            share = (self._read_area - flight.read_area) / seconds
-            self.learned.decoded(streams, seconds_per_token, share, now)
+        streams, share, reads = None, 0.0, False
+        if flight is not None and flight.first_at is not None and self.learns:
+            reads = flight.alone
+            seconds = now - flight.first_at
+            if seconds_per_token is not None and output_tokens >= LEAST_DECODED_TOKENS and seconds > 0:
+                self._advance(now)
+                streams = (self._decoded_area - flight.decoded_area) / seconds + self._foreign(now)
+                share = (self._read_area - flight.read_area) / seconds
+        self._learning.note(
+            (predicted, ttft_seconds, seconds_per_token, now, flight, output_tokens, ceiling, reads, streams, share)
+        )
 
     def answering(self) -> None:
         """The first bytes have come: it is not cold. Whether it works is known at the end."""
@@ -274,7 +250,7 @@ class Tracker:
             streams, seconds_per_token, tokens = seen
             share = read_seconds / (load.at - before.at)
             weight = SCRAPE_WEIGHT * min(1.0, tokens / 20.0)
-            self.learned.decoded(min(streams, float(self.seed.batch)), seconds_per_token, share, load.at, weight)
+            self._learning.scraped(min(streams, float(self.seed.batch)), seconds_per_token, share, load.at, weight)
 
     def lost(self, why: str) -> None:
         """Its observer cannot reach it."""
@@ -284,10 +260,7 @@ class Tracker:
 
     def restarted(self) -> None:
         """The server, or the model on it, is not the one that was learned of: that counts for little from now on."""
-        self.learned.discount(BELIEVED_AFTER_RESTART)
-        self.correction.discount(BELIEVED_AFTER_RESTART)
-        self.ttft_margin.discount(BELIEVED_AFTER_RESTART)
-        self.time_per_token_margin.discount(BELIEVED_AFTER_RESTART)
+        self._learning.discount(BELIEVED_AFTER_RESTART)
         self._slow_until = -1.0
 
     def _foreign(self, now: float) -> int:
@@ -325,10 +298,22 @@ class Tracker:
 
     def margin(self, now: float) -> float:
         """Share of a ceiling that a prediction may use here: the narrower of both quantities'."""
-        return min(self.ttft_margin.value(now), self.time_per_token_margin.value(now))
+        return self._learning.margin(now)
 
     def correction_at(self, now: float) -> LatencyCorrection:
-        return self.correction.value(now)
+        return self._learning.correction(now)
+
+    @property
+    def ttft_accuracy(self) -> Accuracy:
+        return self._learning.ttft
+
+    @property
+    def time_per_token_accuracy(self) -> Accuracy:
+        return self._learning.time_per_token
+
+    @property
+    def learned(self) -> LearnedSpeed:
+        return self._learning.speed
 
     def _tell(self, now: float) -> None:
         """Works out what changes slowly."""
@@ -340,7 +325,7 @@ class Tracker:
             self._speed = speed
             self._told_capacity = speed.max_tokens_per_second
         self._told_margin = self.margin(now)
-        self._told_correction = self.correction.value(now)
+        self._told_correction = self.correction_at(now)
 
     def state(self, now: float, window: WindowView | None) -> BackendState:
         if not self._slow_until - SLOW_SECONDS <= now < self._slow_until:
@@ -359,6 +344,9 @@ class Tracker:
                 kv = load.kv_cache_usage
         circuit = self.circuit
         throttled = circuit.throttled_until - now
+        rate = self._rate
+        if rate:
+            rate *= exp((self._rate_at - now) / RATE_SECONDS)
         restoring, copies = self._restoring(now) if self._starting else (None, 0)
         return BackendState(
             self.name,
@@ -372,7 +360,7 @@ class Tracker:
             self.max_in_flight,
             throttled if throttled > 0 else 0.0,
             kv,
-            self._rate * exp((self._rate_at - now) / RATE_SECONDS) / self._told_capacity,
+            rate / self._told_capacity,
             window,
             restoring,
             copies,

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import gateway
@@ -35,6 +35,10 @@ from gateway.server.request_log import Log
 
 if TYPE_CHECKING:
     from gateway.telemetry.export import Telemetry
+
+
+REFUSALS_KEPT = 64
+"""Of each route: what it says of so many sets of demands. An application asks for the same few each time."""
 
 
 class Core:
@@ -93,7 +97,7 @@ class Core:
                             speeds[target.backend],
                             costs[target.backend],
                             serving[target.backend].speed.context_tokens,
-                            partial(_refuses, self.backends[target.backend], target),
+                            lru_cache(REFUSALS_KEPT)(partial(_refuses, self.backends[target.backend], target)),
                         )
                         for target in settings.served_by
                     ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from gateway.routing.facts import RequestFacts
 from gateway.routing.snapshot import FleetSnapshot
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True, gc=False):
     """One decision with all that it was made from."""
 
     id: str
@@ -31,21 +32,23 @@ class Decisions:
     """A bounded store: the oldest goes when a new one comes."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._kept: deque[Kept] = deque(maxlen=most)
 
     def keep(self, kept: Kept) -> None:
-        self._kept[kept.id] = kept
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        """One of a request that was asked about before takes the place of the one then."""
+        if kept.facts.asked_before:
+            for place in range(len(self._kept) - 1, -1, -1):
+                if self._kept[place].id == kept.id:
+                    self._kept[place] = kept
+                    return
+        self._kept.append(kept)
 
     def get(self, id: str) -> Kept | None:
-        return self._kept.get(id)
+        return next((kept for kept in reversed(self._kept) if kept.id == id), None)
 
     def latest(self, count: int) -> list[Kept]:
         """Newest first."""
-        newest = reversed(self._kept.values())
-        return [kept for _, kept in zip(range(count), newest, strict=False)]
+        return list(islice(reversed(self._kept), count))
 
 
 def explained(kept: Kept) -> dict[str, Any]:

@@ -3,10 +3,10 @@ explained come in by the same door."""
 
 from __future__ import annotations
 
-from gateway.routing.facts import Operation, RequestFacts
+from gateway.routing.facts import Ceiling, Operation, RequestFacts
 from gateway.server.core import Core
 from gateway.server.errors import ApiError
-from gateway.server.request import Headers, ParsedBody, facts_of, prompt_bytes
+from gateway.server.request import Headers, ParsedBody, sized
 
 
 def facts_for(
@@ -14,26 +14,36 @@ def facts_for(
 ) -> tuple[RequestFacts, int]:
     """(facts, bytes of the prompt). `caller`: the key's name. Raises `ApiError` for what the model's alias does not
     have or allow."""
-    alias = core.policy.aliases.get(parsed.model)
-    if alias is None:
+    routes = core.router.aliases.get(parsed.model)
+    if routes is None:
         raise ApiError(
             404, f"The model '{parsed.model[:80]}' does not exist. See GET /v1/models.",
             code="model_not_found", param="model",
         )  # fmt: skip
-    most = alias.max_output_tokens
+    most = routes.settings.max_output_tokens
     if most is not None and (parsed.max_output_tokens or 0) > most:
         raise ApiError(
             400, f"max_tokens is {parsed.max_output_tokens}; the model '{parsed.model}' allows {most}.",
             code="invalid_value", param="max_tokens",
         )  # fmt: skip
-    size = prompt_bytes(parsed.fields)
-    tokens = core.fleet.estimate_prompt_tokens(parsed.model, size)
-    expected = core.fleet.lengths.expected(parsed.model, caller)
-    facts = facts_of(parsed, operation, alias, headers, tokens, expected)
-    classes = core.router.aliases[parsed.model].qualities
-    if facts.quality is not None and facts.quality not in classes:
+    quality = headers.quality
+    if quality is not None and quality not in routes.qualities:
         raise ApiError(
-            400, f"x-crossover-quality is '{facts.quality}'; the model '{parsed.model}' has {', '.join(classes)}.",
+            400, f"x-crossover-quality is '{quality}'; the model '{parsed.model}' has {', '.join(routes.qualities)}.",
             code="invalid_header", param="x-crossover-quality",
         )  # fmt: skip
-    return facts, size
+    size, demands = sized(parsed.fields, operation)
+    fleet = core.fleet
+    return RequestFacts(
+        parsed.model, operation, fleet.estimate_prompt_tokens(parsed.model, size), parsed.max_output_tokens,
+        parsed.stream, _ceiling(headers, routes.ceiling), quality, demands, headers.backend, 0.0, False,
+        fleet.lengths.expected(parsed.model, caller),
+    ), size  # fmt: skip
+
+
+def _ceiling(headers: Headers, alias: Ceiling) -> Ceiling:
+    """The request's own where it says one, else the alias's."""
+    first, whole = headers.ceiling_ttft_seconds, headers.ceiling_latency_seconds
+    if first is None and whole is None:
+        return alias
+    return Ceiling(first or alias.ttft_seconds, alias.seconds_per_output_token, whole or alias.latency_seconds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Coroutine, Sequence
 from math import inf
@@ -26,6 +25,7 @@ from gateway.server.core import Core
 from gateway.server.decisions import Kept
 from gateway.server.errors import ApiError, error_event, internal_error, nobody_now, shutting_down
 from gateway.server.http1 import ClientGone, Exchange
+from gateway.server.ids import new_id
 from gateway.server.intake import facts_for
 from gateway.server.request import Headers, ParsedBody, first_of_prompt, parse_body, read_body, read_headers
 from gateway.server.verdict import in_time, is_wrong, left_late, outcome_of, verdict_of
@@ -64,7 +64,7 @@ class OperationRun:
         self._warmups = warmups
         self._operation: Operation = operation
         self._exchange = exchange
-        self._id = f"{int(time.time() * 1000):011x}{secrets.token_hex(6)}"
+        self._id = new_id()
         self._headers = Headers()
         self._key = ""
         self._parsed: ParsedBody | None = None

@@ -9,7 +9,7 @@ from gateway.economics.money import NanoUsd
 from gateway.metering.records import Attempt, OperationRecord
 
 
-class RequestEnd(msgspec.Struct, frozen=True):
+class RequestEnd(msgspec.Struct, frozen=True, gc=False):
     record: OperationRecord
     attempts: tuple[Attempt, ...] = ()
     trace_id: str | None = None

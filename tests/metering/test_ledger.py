@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.metering.ledger import Ledger, LedgerError, books, reading
+from gateway.metering.ledger import ROWS_AT_ONCE, Ledger, LedgerError, books, reading
 from gateway.metering.records import AccrualRecord, Attempt, OperationRecord, WindowRecord
 
 
@@ -176,3 +176,15 @@ def test_what_could_not_be_written_is_tried_again_though_nothing_else_comes(tmp_
         time.sleep(0.02)
     assert books(ledger.path)[0].requests == 1, "nothing else was put, and nobody asked for a flush"
     ledger.close()
+
+
+def test_many_records_at_once_are_written_as_one_by_one_though_one_of_them_is_refused(tmp_path: Path) -> None:
+    many = [attempt(number) for number in range(1, 3 * ROWS_AT_ONCE + 6)]
+    for bad in (None, attempt(9000, model="\ud83d")):
+        ledger = Ledger(tmp_path / f"{bad is None}.sqlite3", flush_seconds=60.0)
+        for record in many[:100] + ([] if bad is None else [bad]) + many[100:] + many[:1]:
+            ledger.put(record)
+        ledger.close()
+        with reading(ledger.path) as connection:
+            numbers = [n for (n,) in connection.execute("SELECT number FROM attempts ORDER BY number")]
+        assert (numbers, ledger.lost) == ([one.number for one in many], 0 if bad is None else 1)

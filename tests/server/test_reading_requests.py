@@ -26,6 +26,23 @@ def test_a_prompt_that_only_talks_of_pictures_has_none() -> None:
     assert prompt_bytes(asked) > len(text)
 
 
+@pytest.mark.parametrize("text", ["", "snake_case ", "x_" * 500])
+@pytest.mark.parametrize(
+    ("message", "mark"),
+    [
+        ({"role": "assistant", "tool_calls": [{"id": "1"}]}, "messages.tool_calls"),
+        ({"role": "tool", "tool_call_id": "1", "content": "_"}, "messages.tool_calls"),
+        ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, "messages.input_audio"),
+        ({"role": "user", "content": [{"type": "image_url"}]}, "messages.image_url"),
+        ({"role": "user", "content": "_call, _url and _audio"}, None),
+    ],
+)
+def test_a_mark_is_found_among_few_underscores_and_among_many(text: str, message: object, mark: str | None) -> None:
+    asked = fields({"model": "m", "messages": [{"role": "user", "content": text}, message], "max_tokens": 3})
+    assert demands(asked, "chat") == ({mark} if mark else set())
+    assert demands(asked, "completions") == frozenset()
+
+
 def test_neutral_values_demand_nothing() -> None:
     body = {"model": "m", "messages": [], "n": 1, "logprobs": False, "tools": [], "stop": None, "user": "u", "seed": 3}
     assert demands(fields(body), "chat") == {"seed"}

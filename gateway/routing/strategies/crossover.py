@@ -14,16 +14,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import ceil, erfc, exp, inf, sqrt
 from typing import NamedTuple
+
+import msgspec
 
 from gateway.economics.prices import CostModel, WindowCost
 from gateway.policy.schema import RoutingSettings
 from gateway.routing.decision import Circumstances, Reason
 from gateway.routing.facts import RequestFacts
 from gateway.routing.memory import Memory
-from gateway.routing.route import Route
+from gateway.routing.route import Kind, Route
 from gateway.routing.shared_state import Demand
 from gateway.routing.strategies.chosen import Chosen
 from gateway.routing.weigh import IN_TIME_CHANCE, Weighed
@@ -74,7 +75,14 @@ def choose(
     facts: RequestFacts, weighed: list[Weighed], settings: RoutingSettings, memory: Memory, windows: Windows, now: float
 ) -> Chosen:
     """`weighed`: at least one of them is not barred. Does not change `memory`."""
-    able, boxes, imported, metered, lower, soon = [], [], [], [], [], []
+    able: list[Weighed] = []
+    boxes: list[Weighed] = []
+    imported: list[Weighed] = []
+    metered: list[Weighed] = []
+    lower: list[Weighed] = []
+    soon: list[Kind] = []
+    pressure = 0.0
+    paid: Weighed | None = None
     for one in weighed:
         if one.barred is not None:
             if one.busy and one.below is None:
@@ -85,17 +93,19 @@ def choose(
         if one.below is not None:
             lower.append(one)
         elif kind == "box":
+            if not boxes or one.pressure < pressure:
+                pressure = one.pressure
             boxes.append(one)
         elif kind == "imported":
+            if paid is None and one.free_window:
+                paid = one
             imported.append(one)
         else:
             metered.append(one)
     worth = worth_nanousd(memory, windows, boxes[0].work_seconds if boxes else 0.0)
     captive = not metered and "metered" not in soon
     demand = memory.common.demand(now)
-    load = demand.over([one.state.speed or one.route.speed for one in boxes])
-    pressure = min((one.pressure for one in boxes), default=0.0)
-    paid = next((one for one in imported if one.free_window), None)
+    load = demand.over([one.state.speed or one.route.speed for one in boxes]) if boxes else 0.0
     relief = (
         paid is not None
         and paid.state.window is not None
@@ -133,26 +143,30 @@ class Regret(NamedTuple):
 NO_REGRET = Regret(None, 0.0, 0.0, 0.0)
 
 
-class _Choice:
+class _Choice(msgspec.Struct, gc=False):
     """One decision under way."""
 
-    __slots__ = ("able", "boxes", "demand", "facts", "imported", "lower", "memory", "metered", "notes", "now", "paid",
-                 "settings", "soon", "worth")  # fmt: skip
-
-    def __init__(
-        self, facts: RequestFacts, settings: RoutingSettings, memory: Memory, now: float, able: list[Weighed],
-        boxes: list[Weighed], imported: list[Weighed], metered: list[Weighed], lower: list[Weighed],
-        soon: Sequence[str], paid: Weighed | None, worth: float, notes: Circumstances, demand: Demand,
-    ) -> None:  # fmt: skip
-        self.facts, self.settings, self.memory, self.now = facts, settings, memory, now
-        self.able, self.boxes, self.imported, self.metered, self.lower = able, boxes, imported, metered, lower
-        self.soon, self.paid, self.worth, self.notes, self.demand = soon, paid, worth, notes, demand
+    facts: RequestFacts
+    settings: RoutingSettings
+    memory: Memory
+    now: float
+    able: list[Weighed]
+    boxes: list[Weighed]
+    imported: list[Weighed]
+    metered: list[Weighed]
+    lower: list[Weighed]
+    soon: list[Kind]
+    paid: Weighed | None
+    worth: float
+    notes: Circumstances
+    demand: Demand
 
     def make(self) -> Chosen:
         facts, settings, notes = self.facts, self.settings, self.notes
         if facts.pinned_backend is not None:
             return self._send(self.able[0], "pinned")
-        box = min(self.boxes, key=_expected) if self.boxes else None
+        boxes = self.boxes
+        box = None if not boxes else boxes[0] if len(boxes) == 1 else min(boxes, key=_expected)
         paid = self.paid
         if (
             paid is not None
@@ -182,7 +196,8 @@ class _Choice:
         return self._captive(box)
 
     def _with_metered(self, box: Weighed | None) -> Chosen:
-        metered = min(self.metered, key=_expected)
+        several = self.metered
+        metered = several[0] if len(several) == 1 else min(several, key=_expected)
         if metered.late >= 1.0 and (box is None or box.late >= 1.0):
             return self._late()
         if box is None or metered.expected < box.expected:
@@ -338,10 +353,11 @@ class _Choice:
         self, first: Weighed, reason: Reason, *, warm: Weighed | None = None, turned_away: bool = False,
         regret: Regret | None = None,
     ) -> Chosen:  # fmt: skip
-        order = [first]
-        if len(self.able) > 1:
-            order += sorted((one for one in self.able if one is not first), key=_expected)
-        return Chosen(order, reason, self._told(turned_away, regret), warm=warm)
+        rest = [one for one in self.able if one is not first]
+        if len(rest) > 1:
+            rest.sort(key=_expected)
+        notes = self.notes if regret is None and not turned_away else self._told(turned_away, regret)
+        return Chosen([first, *rest], reason, notes, None, warm)
 
     def _late(self, *, warm: Weighed | None = None, turned_away: bool = False, regret: Regret | None = None) -> Chosen:
         """Nobody is expected to be in time at a price worth paying: what the policy says."""

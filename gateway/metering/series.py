@@ -27,6 +27,7 @@ TTFT_BUCKETS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 60, 120
 TOKEN_BUCKETS = (0.002, 0.005, 0.01, 0.015, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1)
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 OVERHEAD_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
+LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1)
 HOLD_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 REASONS = (
     "cheapest_in_time", "window_is_paid", "window_pays", "only_choice", "fastest_though_late", "cheapest_though_late",
@@ -238,6 +239,11 @@ class Series:
         self.waiting = gauge(
             "backend_waiting_requests", "Requests that the backend says wait in its queue, whoever asked.", ["backend"]
         )
+        self.unknown_in_flight = gauge(
+            "inflight_unknown_to_backend",
+            "Requests of ours under way of which the backend's own page, when it was last read, knew nothing: a few "
+            "are on their way; one that stays means that somebody has lost count.", ["backend"],
+        )  # fmt: skip
         self.kv_cache = gauge(
             "backend_kv_cache_usage_ratio", "Share of its KV cache in use, as the backend says.", ["backend"]
         )
@@ -261,6 +267,10 @@ class Series:
         self.loop_lag = Gauge(
             "crossover_loop_lag_seconds", "How late the event loop's clock ticks: worst of the last second.",
             registry=registry,
+        )  # fmt: skip
+        self.event_loop_lag = Histogram(
+            "crossover_event_loop_lag_seconds", "How late the event loop's clock ticks, looked at all the time.",
+            buckets=LAG_BUCKETS, registry=registry,
         )  # fmt: skip
         self._running_seconds = Counter(
             "crossover_running_seconds_total",

@@ -91,6 +91,11 @@ def memory_mb(pid: int) -> float:
     return int(text.split("VmRSS:")[1].split()[0]) / 1024
 
 
+def forget_peak(pid: int) -> None:
+    """From now on the peak is counted anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def peak_memory_mb(pid: int) -> float:
     text = Path(f"/proc/{pid}/status").read_text()
     return int(text.split("VmHWM:")[1].split()[0]) / 1024

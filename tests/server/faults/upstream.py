@@ -43,6 +43,8 @@ class Upstream:
     """By the gateway's own id of the operation, which it sends as x-request-id."""
     open: int = 0
     """Connections."""
+    poured: int = 0
+    """Bytes of endless answers that were handed to the kernel."""
 
 
 def message(number: int, size: int) -> list[dict[str, str]]:
@@ -67,6 +69,12 @@ DONE = b"data: [DONE]\n\n"
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
+JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+BIG_CHUNK = _chunk(_event({"choices": [{"index": 0, "delta": {"content": "x" * 4000}, "finish_reason": None}]}))
+GB = 2**30
+FIREHOSE_BYTES = 48 * 2**20
+
+
 def _whole(status: bytes, body: bytes, extra: bytes = b"", kind: bytes = b"application/json") -> bytes:
     head = b"HTTP/1.1 %s\r\ncontent-type: %s\r\n%scontent-length: %d\r\n\r\n" % (status, kind, extra, len(body))
     return head + body
@@ -80,6 +88,9 @@ class Line(asyncio.Protocol):
         self._backend = backend
         self._buffer = b""
         self._loop = asyncio.get_running_loop()
+        self._pouring: Iterator[bytes] | None = None
+        self._end = b""
+        self._full = False
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -88,7 +99,34 @@ class Line(asyncio.Protocol):
         self._upstream.open += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del exc
         self._upstream.open -= 1
+        self._pouring = None
+
+    def pour(self, head: bytes, piece: bytes, total: int, end: bytes = b"") -> None:
+        """`piece` again and again, as fast as it is taken and no faster, up to `total` bytes."""
+        self.transport.set_write_buffer_limits(2**18)
+        self.send(head)
+        self._pouring = (piece for _ in range(total // len(piece)))
+        self._end = end
+        self._pour()
+
+    def _pour(self) -> None:
+        while self._pouring is not None and not self._full and not self.transport.is_closing():
+            piece = next(self._pouring, None)
+            if piece is None:
+                self._pouring = None
+                self.send(self._end)
+                return
+            self._upstream.poured += len(piece)
+            self.send(piece)
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._loop.call_soon(self._pour)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -194,6 +232,11 @@ BEFORE: dict[str, Callable[[Line], None]] = {
     "resets": lambda line: line.transport.abort(),
     "no http": lambda line: line.end(b"\x00\x01 not HTTP at all\r\n\r\n"),
     "half a head": lambda line: line.end(b"HTTP/1.1 200 OK\r\ncontent-ty"),
+    "1 GB line": lambda line: line.pour(STREAM + b"%x\r\ndata: " % GB, b"x" * 2**16, GB),
+    "1 GB body": lambda line: line.pour(JSON + b"content-length: %d\r\n\r\n" % GB, b"x" * 2**16, GB),
+    "1 GB head": lambda line: line.pour(b"HTTP/1.1 200 OK\r\nx-long: ", b"x" * 2**16, GB),
+    "1 GB error": lambda line: line.pour(b"HTTP/1.1 500 Oops\r\ncontent-length: %d\r\n\r\n" % GB, b"<p>" * 2**14, GB),
+    "firehose": lambda line: line.pour(STREAM, BIG_CHUNK, FIREHOSE_BYTES, _chunk(DONE) + b"0\r\n\r\n"),
     "huge line": lambda line: line.end(STREAM + b"%x\r\n" % HUGE_BYTES + b"x" * HUGE_BYTES + b"\r\n"),
 }
 MID_STREAM: dict[str, Callable[[Line], None]] = {

@@ -16,6 +16,8 @@ from typing import Any
 
 Order = Callable[[int, int], str]
 """(number of the request, number of the attempt from 1) -> the name of a way to answer."""
+PAUSES = {"slowly": 0.02, "takes a while": 0.8}
+"""Seconds until a whole answer comes. A stream begins, and goes on after the pause; or trickles, if `slowly`."""
 HUGE_BYTES = 5 * 2**20
 
 
@@ -171,20 +173,25 @@ class Line(asyncio.Protocol):
             self.transport.close()
             return
         sent.output_tokens, sent.whole = output_tokens, True
-        self._later(0.02 if way == "slowly" else 0.0, lambda: self.send(answer))
+        self._later(PAUSES.get(way, 0.0), lambda: self.send(answer))
 
     def _stream(self, way: str, sent: Sent, events: int) -> None:
         if way == "slowly":
             self.send(STREAM)
             self._trickle(sent, 400)
             return
+        if way in PAUSES:
+            self.send(STREAM + _chunk(WORD))
+            sent.events = 1
+            self._later(PAUSES[way], lambda: self._stream("good", sent, events))
+            return
         events = events or (1 if way in MID_STREAM else 0)
-        self.send(STREAM + _chunk(WORD) * events)
-        sent.events = events
+        self.send((b"" if sent.events else STREAM) + _chunk(WORD) * events)
+        sent.events += events
         if way in MID_STREAM:
             self._later(0.03, lambda: MID_STREAM[way](self))  # in a packet of its own
             return
-        sent.output_tokens, sent.whole = 3 * events + 1, True
+        sent.output_tokens, sent.whole = 3 * sent.events + 1, True
         usage = {"prompt_tokens": sent.input_tokens, "completion_tokens": sent.output_tokens}
         self.send(_chunk(_event({"choices": [], "usage": usage})) + _chunk(DONE) + b"0\r\n\r\n")
 

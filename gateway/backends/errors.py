@@ -18,6 +18,9 @@ class Fault(enum.Enum):
     """It is well, but does not have the model that it was asked for: an adapter that is not loaded (any more)."""
     UPSTREAM = "upstream"
     """Unreachable, hung, broken, garbage, or our own credentials refused."""
+    DEADLINE = "deadline"
+    """The time that the request itself or `timeouts.total_seconds` allowed is over. Who was slow cannot be told (its
+    client may be), and no time is left for another backend."""
 
 
 class UpstreamError(Exception):
@@ -51,7 +54,7 @@ class UpstreamError(Exception):
 
     @property
     def may_try_another(self) -> bool:
-        return self.fault is not Fault.CLIENT
+        return self.fault not in (Fault.CLIENT, Fault.DEADLINE)
 
 
 def unreachable(backend: str, why: str) -> UpstreamError:
@@ -70,11 +73,19 @@ def timed_out(backend: str, waited_for: str, seconds: float) -> UpstreamError:
     )  # fmt: skip
 
 
-def too_slow(backend: str, seconds: float) -> UpstreamError:
-    """The answer as a whole took too long."""
+def deadline_exceeded(header: str, seconds: float) -> UpstreamError:
+    """`header`: in which the request said how long it waits; `seconds`: what it said."""
     return UpstreamError(
-        f"backend {backend!r} did not finish its answer in time ({seconds:g} s)",
-        status=504, type="timeout_error", code="backend_timeout", fault=Fault.UPSTREAM,
+        f"No answer within the {seconds * 1000:g} ms that the request allows ({header}).",
+        status=504, type="timeout_error", code="deadline_exceeded", fault=Fault.DEADLINE,
+    )  # fmt: skip
+
+
+def too_slow(backend: str, seconds: float) -> UpstreamError:
+    """An answer that was not whole after `timeouts.total_seconds`."""
+    return UpstreamError(
+        f"the answer of backend {backend!r} was not whole after {seconds:g} s (timeouts.total_seconds)",
+        status=504, type="timeout_error", code="backend_timeout", fault=Fault.DEADLINE,
     )  # fmt: skip
 
 

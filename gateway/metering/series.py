@@ -20,6 +20,7 @@ TTFT_BUCKETS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 60, 120
 TOKEN_BUCKETS = (0.002, 0.005, 0.01, 0.015, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1)
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 OVERHEAD_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
+LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1)
 HOLD_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 REASONS = (
     "cheapest_in_time", "window_is_paid", "window_pays", "only_choice", "fastest_though_late", "cheapest_though_late",
@@ -224,6 +225,11 @@ class Series:
         self.waiting = gauge(
             "backend_waiting_requests", "Requests that the backend says wait in its queue, whoever asked.", ["backend"]
         )
+        self.unknown_in_flight = gauge(
+            "inflight_unknown_to_backend",
+            "Requests of ours under way of which the backend's own page, when it was last read, knew nothing: a few "
+            "are on their way; one that stays means that somebody has lost count.", ["backend"],
+        )  # fmt: skip
         self.kv_cache = gauge(
             "backend_kv_cache_usage_ratio", "Share of its KV cache in use, as the backend says.", ["backend"]
         )
@@ -248,6 +254,10 @@ class Series:
             "crossover_loop_lag_seconds", "How late the event loop's clock ticks: worst of the last second.",
             registry=registry,
         )  # fmt: skip
+        self.event_loop_lag = histogram(
+            "event_loop_lag_seconds", "How late the event loop's clock ticks, looked at all the time.", [],
+            LAG_BUCKETS, [()],
+        )[()]  # fmt: skip
         self._running_seconds = counter(
             "running_seconds_total",
             "Seconds that this gateway has been running, as they were booked: with it, averages are over that time.",

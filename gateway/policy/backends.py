@@ -66,9 +66,14 @@ class BedrockCredentials(Settings):
 
 
 class TimeoutSettings(Settings):
-    connect_seconds: PositiveFloat = 5.0
+    """Of one attempt. A request that asks for less by its own headers never waits longer than it asked."""
+
+    connect_seconds: PositiveFloat = Field(5.0, description="for a new connection; then another backend is tried")
     first_byte_seconds: PositiveFloat = Field(300.0, description="then another backend is tried")
     stall_seconds: PositiveFloat = Field(60.0, description="longest silence in the middle of an answer")
+    total_seconds: PositiveFloat = Field(
+        1800.0, description="longest attempt from its start to its last byte, however lively; the others end with it"
+    )
 
 
 class BackendSettings(Settings):

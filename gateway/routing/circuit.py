@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 FAILURES_TO_OPEN = 3
 """Failures in a row, without a success between, after which a backend is left alone."""
 OPEN_SECONDS = 5.0
 """For so long at first; twice as long each further time, up to..."""
 LONGEST_OPEN_SECONDS = 60.0
+JITTER = 0.5
+"""Each time is up to this share longer, by chance: gateways that saw one failure do not all come back at once."""
 THROTTLE_SECONDS = 1.0
 """After "too many requests" that names no time."""
 LONGEST_THROTTLE_SECONDS = 60.0
 
 
+def _no_chance() -> float:
+    return 0.0
+
+
 class Circuit:
-    """Failures and throttling of one backend. Only its own faults open it: the caller tells whose fault one was."""
+    """Failures and throttling of one backend. Only its own faults open it: the caller tells whose fault one was.
 
-    __slots__ = ("_open_seconds", "_open_until", "_probing", "failures", "last_failure", "throttled_until")
+    `chance` gives numbers in [0, 1) that spread the reopening. Left out there is no spread: replays stay equal."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_chance", "_open_seconds", "_open_until", "_probing", "failures", "last_failure", "throttled_until")
+
+    def __init__(self, chance: Callable[[], float] = _no_chance) -> None:
+        self._chance = chance
         self.failures = 0
         self.last_failure: str | None = None
         self.throttled_until = -math.inf
@@ -52,7 +62,7 @@ class Circuit:
         self.last_failure = why
         self.failures += 1
         if self.failures >= FAILURES_TO_OPEN and now >= self._open_until:
-            self._open_until = now + self._open_seconds
+            self._open_until = now + self._open_seconds * (1.0 + JITTER * self._chance())
             self._open_seconds = min(LONGEST_OPEN_SECONDS, 2 * self._open_seconds)
 
     def recovered(self) -> None:

@@ -32,6 +32,12 @@ class Load:
     prompt_tokens: float | None = None
     """Ever, as `generated_tokens`."""
 
+    @property
+    def unknown_there(self) -> int:
+        """Requests of ours that the backend has not, or no longer: on their way, or lost track of. 0 where others use
+        it too and have as many there."""
+        return max(0, self.own_in_flight - self.requests)
+
     def another_server(self, before: Load) -> bool:
         """The process or the model behind the address is not the one of the page `before`."""
         if before.models and self.models and before.models != self.models:

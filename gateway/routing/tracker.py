@@ -40,13 +40,14 @@ class Tracker:
     nothing corrects it, and the margin is the policy's (a replay may ask for that)."""
 
     def __init__(
-        self, name: str, max_in_flight: int, seed: SpeedModel, margin: float = DEFAULT_MARGIN, *, learns: bool = True
-    ) -> None:
+        self, name: str, max_in_flight: int, seed: SpeedModel, margin: float = DEFAULT_MARGIN, *, learns: bool = True,
+        circuit: Circuit | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
         self.max_in_flight = max_in_flight
         self.seed = seed
         self.learns = learns
-        self.circuit = Circuit()
+        self.circuit = Circuit() if circuit is None else circuit
         self._learning = Learning(seed, margin, learns=learns)
         self.reachable = True
         """By its observer; a backend without one counts as reachable until requests fail."""

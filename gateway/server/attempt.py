@@ -12,6 +12,7 @@ from gateway.routing.facts import RequestFacts
 from gateway.routing.flight import Flight
 from gateway.routing.predict import Prediction
 from gateway.server.core import Core
+from gateway.server.deadlines import Allowed
 from gateway.server.fleet import blame
 from gateway.server.verdict import outcome_of
 
@@ -28,6 +29,7 @@ class AttemptRun:
     def __init__(
         self, core: Core, operation_id: str, number: int, backend: str, request: UpstreamRequest, input_tokens: int, *,
         predicted: Prediction | None = None, facts: RequestFacts | None = None, caller: str = "",
+        allowed: Allowed | None = None,
     ) -> None:  # fmt: skip
         self._core = core
         self._operation_id = operation_id
@@ -38,6 +40,7 @@ class AttemptRun:
         self._predicted = predicted
         self._facts = facts
         self._caller = caller
+        self._allowed = allowed
         self._ttft: float | None = None
         self.answered_at: float | None = None
         """When the first bytes came (monotonic seconds)."""
@@ -71,7 +74,8 @@ class AttemptRun:
                 await relay(reply)
                 self.outcome, self.status = "ok", 200
                 tracker.succeeded()
-            except UpstreamError as error:
+            except UpstreamError as failure:
+                error = self._whose(failure)
                 self.outcome, self.status = outcome_of(error), error.status
                 if error.fault is not Fault.MODEL:
                     blame(tracker, error, core.clock())
@@ -79,7 +83,7 @@ class AttemptRun:
                     tracker.broke(error.message, core.clock())
                 if expected_cold and not call.cold and request.wire.sent_at is None:
                     tracker.answering()  # refused, or never sent: nobody else is to wait for a copy
-                raise
+                raise error from None
             finally:
                 now = core.clock()
                 if reply is not None:
@@ -95,6 +99,12 @@ class AttemptRun:
                 self._book(started, now - started, reply is not None)
                 if reply is not None:
                     self._learn(now - started, first_token.flight)
+
+    def _whose(self, failure: UpstreamError) -> UpstreamError:
+        """What was waited for no longer because the request allows no more is no fault of the backend."""
+        if self._allowed is None or failure.status not in (503, 504):
+            return failure
+        return self._allowed.exceeded(self._core.clock(), answering=self.answered_at is not None) or failure
 
     def _expect_cold_start(self, now: float) -> bool:
         """Whether this attempt is the one that is believed to start a copy."""

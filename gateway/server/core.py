@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from gateway.metering.meter import Meter
 from gateway.metering.series import Series
 from gateway.policy.paths import serving_path
 from gateway.policy.schema import BackendSettings, Policy, ServedBy
+from gateway.routing.circuit import Circuit
 from gateway.routing.route import AliasRoutes, Route
 from gateway.routing.router import Router
 from gateway.routing.shared_state import SharedState
@@ -78,7 +80,9 @@ class Core:
         self.latencies = Latencies(serving)
         self.fleet = Fleet(
             {
-                name: Tracker(name, settings.max_in_flight, speeds[name], policy.routing.margin)
+                name: Tracker(
+                    name, settings.max_in_flight, speeds[name], policy.routing.margin, circuit=Circuit(random.random)
+                )
                 for name, settings in serving.items()
             },
             self.meter.window_view,

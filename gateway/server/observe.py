@@ -13,11 +13,10 @@ from gateway.routing.tracker import Tracker
 from gateway.server.adapters.served_models import watch_models
 from gateway.server.core import Core
 from gateway.server.crossings import show_crossovers
+from gateway.server.loop_lag import LoopLag
 from gateway.server.scraping import metrics_url, watch_load
 
 log = logging.getLogger(__name__)
-
-LAG_STEP_SECONDS = 0.05
 
 
 def _show_accuracy(series: Series, name: str, tracker: Tracker, now: float) -> None:
@@ -32,6 +31,7 @@ def _show_accuracy(series: Series, name: str, tracker: Tracker, now: float) -> N
 def _show_load(series: Series, name: str, load: Load) -> None:
     series.running.labels(name).set(load.requests - load.waiting)
     series.waiting.labels(name).set(load.waiting)
+    series.unknown_in_flight.labels(name).set(load.unknown_there)
     if load.kv_cache_usage is not None:
         series.kv_cache.labels(name).set(load.kv_cache_usage)
 
@@ -62,28 +62,25 @@ def _show_standing(core: Core, now: float) -> None:
 
 
 async def keep_time(core: Core) -> None:
-    """Accrues cost once a second, and measures how late the loop wakes up in between."""
-    next_tick = core.clock()
-    worst = 0.0
-    while True:
-        before = core.clock()
-        await asyncio.sleep(LAG_STEP_SECONDS)
-        now = core.clock()
-        worst = max(worst, now - before - LAG_STEP_SECONDS)
-        if now < next_tick:
-            continue
-        next_tick = now + 1.0
-        try:
-            core.meter.tick(now)
-        except Exception:
-            log.exception("accruing cost failed; it is tried again in a second")
-        core.loop_lag_seconds = max(0.0, worst)
-        core.series.loop_lag.set(core.loop_lag_seconds)
-        worst = 0.0
-        try:
-            _show(core, now)
-        except Exception:
-            log.exception("bringing the metrics up to date failed; it is tried again in a second")
+    """Accrues cost once a second, and brings the metrics up to date, with how late the loop woke up meanwhile."""
+    lag = LoopLag(core.series.event_loop_lag.observe)
+    lag.start()
+    try:
+        while True:
+            now = core.clock()
+            try:
+                core.meter.tick(now)
+            except Exception:
+                log.exception("accruing cost failed; it is tried again in a second")
+            core.loop_lag_seconds = lag.worst()
+            core.series.loop_lag.set(core.loop_lag_seconds)
+            try:
+                _show(core, now)
+            except Exception:
+                log.exception("bringing the metrics up to date failed; it is tried again in a second")
+            await asyncio.sleep(1.0)
+    finally:
+        lag.stop()
 
 
 def observers(core: Core) -> list[asyncio.Task[None]]:

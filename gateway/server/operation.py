@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Sequence
-from math import inf
 from typing import Any
 
 from msgspec import structs
@@ -22,12 +21,21 @@ from gateway.routing.refusal import LATENCY_CEILING
 from gateway.server.answer_headers import response_headers
 from gateway.server.attempt import CLIENT_CLOSED, AttemptRun
 from gateway.server.core import Core
+from gateway.server.deadlines import Allowed, deadlines_of
 from gateway.server.decisions import Kept
 from gateway.server.errors import ApiError, error_event, internal_error, nobody_now, shutting_down
 from gateway.server.http1 import ClientGone, Exchange
 from gateway.server.ids import new_id
 from gateway.server.intake import facts_for
-from gateway.server.request import Headers, ParsedBody, first_of_prompt, parse_body, read_body, read_headers
+from gateway.server.request import (
+    Headers,
+    ParsedBody,
+    allowed_by,
+    first_of_prompt,
+    parse_body,
+    read_body,
+    read_headers,
+)
 from gateway.server.verdict import in_time, is_wrong, left_late, outcome_of, verdict_of
 from gateway.server.warmup import Warmups
 from gateway.telemetry.request_end import RequestEnd
@@ -36,11 +44,7 @@ from gateway.telemetry.tracing import OperationTrace
 
 log = logging.getLogger(__name__)
 
-PATIENCE_FACTOR = 4.0
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
-LEAST_PATIENCE_SECONDS = 30.0
-"""While another backend is left to try, a first byte is waited for this long, or PATIENCE_FACTOR times its prediction,
-or as long as the ceiling allows: whichever is longest."""
 
 
 class Endpoint:
@@ -66,6 +70,7 @@ class OperationRun:
         self._exchange = exchange
         self._id = new_id()
         self._headers = Headers()
+        self._allowed = Allowed(self._arrived)
         self._key = ""
         self._parsed: ParsedBody | None = None
         self._facts: RequestFacts | None = None
@@ -151,6 +156,7 @@ class OperationRun:
     async def _serve(self, body: bytes) -> None:
         core = self._core
         parsed = self._parsed = parse_body(body)
+        self._allowed = allowed_by(self._headers, self._arrived, parsed.stream)
         facts, self._prompt_bytes = facts_for(core, parsed, self._operation, self._headers, self._key)
         decision = await self._decided(facts)
         if decision.refusal is not None:
@@ -180,9 +186,10 @@ class OperationRun:
             if decision.hold_seconds is None or not facts.may_hold:
                 return decision
             try:
-                await core.holds.wait(decision.hold_seconds)
+                await core.holds.wait(min(decision.hold_seconds, max(0.0, self._allowed.first_byte - now)))
             finally:
                 self._held_seconds += core.clock() - now
+            self._in_time()
             facts = structs.replace(facts, asked_before=True, elapsed_seconds=core.clock() - self._arrived)
 
     # -- attempts --------------------------------------------------------------------------------------------------
@@ -192,6 +199,7 @@ class OperationRun:
         core = self._core
         assert self._facts is not None
         for position, candidate in enumerate(order):
+            self._in_time()
             self._wrong = is_wrong(self._facts, core.policy.aliases[parsed.model], candidate.target)
             if position:
                 if not core.fleet.trackers[candidate.backend].askable(core.clock()):
@@ -238,6 +246,9 @@ class OperationRun:
         self._target = target
         core.series.decision(candidate.backend, self._reason)
         place = None if self._trace is None else self._trace.child()
+        timeouts = core.settings[candidate.backend].timeouts
+        expected = 0.0 if candidate.predicted is None else candidate.predicted.ttft_seconds
+        deadlines = deadlines_of(self._allowed, timeouts, facts.ceiling, expected, core.clock(), last=last)
         request = UpstreamRequest(
             operation=self._operation,
             target=target,
@@ -246,17 +257,18 @@ class OperationRun:
             fields=parsed.fields,
             stream=parsed.stream,
             include_usage=parsed.include_usage,
-            first_byte_deadline=self._deadline(candidate, core.clock(), last),
+            first_byte_deadline=deadlines.first_byte,
             request_id=self._id,
-            cold_deadline=inf if last else self._ceiling_ends(),
+            cold_deadline=deadlines.cold,
             prompt_bytes=self._prompt_bytes,
+            total_deadline=deadlines.end,
             trace_headers=(
                 passed_through(self._headers.traceparent, self._headers.tracestate) if place is None else place.headers
             ),
         )
         attempt = AttemptRun(
             core, self._id, self._attempts, candidate.backend, request, facts.input_tokens,
-            predicted=candidate.predicted, facts=facts, caller=self._key,
+            predicted=candidate.predicted, facts=facts, caller=self._key, allowed=self._allowed,
         )  # fmt: skip
         try:
             await attempt.run(self._relay)
@@ -281,20 +293,12 @@ class OperationRun:
         await reply.relay(exchange)
         exchange.end()
 
-    def _deadline(self, candidate: Candidate, now: float, last: bool) -> float:
-        """Until when a first byte is waited for (and, within it, a cold start)."""
-        assert self._facts is not None
-        if last:
-            return now + self._core.settings[candidate.backend].timeouts.first_byte_seconds
-        expected = 0.0 if candidate.predicted is None else candidate.predicted.ttft_seconds
-        ceiling = self._facts.ceiling.ttft_seconds or 0.0
-        return max(self._arrived + ceiling, now + max(LEAST_PATIENCE_SECONDS, PATIENCE_FACTOR * expected))
-
-    def _ceiling_ends(self) -> float:
-        """When the first token would be late: so long a cold start is waited for while another backend is left."""
-        assert self._facts is not None
-        ceiling = self._facts.ceiling
-        return self._arrived + min(ceiling.ttft_seconds or inf, ceiling.latency_seconds or inf)
+    def _in_time(self) -> None:
+        """Raises `ApiError` once the request's own time is over."""
+        late = self._allowed.exceeded(self._core.clock())
+        if late is not None:
+            self._outcome = "timeout"
+            raise ApiError.upstream(late)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 

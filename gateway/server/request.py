@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from gateway.routing.facts import Operation
+from gateway.server.deadlines import Allowed
 from gateway.server.errors import ApiError
 from gateway.server.http1 import BodyBroken, BodyTimeout, BodyTooLarge, Exchange
 from gateway.telemetry.trace_context import MAX_TRACEPARENT, MAX_TRACESTATE
@@ -317,3 +318,8 @@ def _bytes_without_media(messages: bytes) -> int:
         parts = [_Part(turn.content)] if isinstance(turn.content, str) else turn.content or []
         size += sum(len(part.text.encode()) or MEDIA_PART_BYTES for part in parts)
     return size
+
+
+def allowed_by(headers: Headers, arrived: float, stream: bool) -> Allowed:
+    """The request's own hard end. `arrived`: seconds on the monotonic clock."""
+    return Allowed(arrived, headers.ceiling_ttft_seconds if stream else None, headers.ceiling_latency_seconds)

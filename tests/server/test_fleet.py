@@ -103,3 +103,8 @@ def test_a_metrics_page_is_read_over_all_engines() -> None:
 )
 def test_a_page_without_vllms_figures_says_nothing(page: bytes) -> None:
     assert read_load(page) is None
+
+
+def test_requests_of_ours_that_the_page_does_not_know_are_counted_and_those_of_others_hide_them() -> None:
+    assert Load(0.0, requests=3, own_in_flight=5, kv_cache_usage=None).unknown_there == 2
+    assert Load(0.0, requests=9, own_in_flight=5, kv_cache_usage=None).unknown_there == 0

@@ -142,7 +142,8 @@ async def test_the_verdict_is_told_once_and_says_late_wrong_or_good(
             await ask(gateway, extra_headers={"x-crossover-max-latency-ms": "20000"})
             assert gateway.router.verdicts == [False]
             quick.script = slow
-            await ask(gateway, extra_headers={"x-crossover-max-latency-ms": "250"})
+            with pytest.raises(openai.InternalServerError, match="250 ms"):
+                await ask(gateway, extra_headers={"x-crossover-max-latency-ms": "250"})
             assert gateway.router.verdicts == [False, True]
 
             def sent_below(facts: RequestFacts, decision: Decision) -> Decision:

@@ -7,6 +7,7 @@ from gateway.routing.facts import Operation, RequestFacts
 from gateway.server.core import Core
 from gateway.server.errors import ApiError
 from gateway.server.request import Headers, ParsedBody, facts_of, prompt_bytes
+from gateway.server.request_shapes import SHAPES
 
 
 def facts_for(
@@ -22,11 +23,12 @@ def facts_for(
         )  # fmt: skip
     most = alias.max_output_tokens
     if most is not None and (parsed.max_output_tokens or 0) > most:
+        name = next(name for name in SHAPES[operation].max_tokens if name in parsed.fields)
         raise ApiError(
-            400, f"max_tokens is {parsed.max_output_tokens}; the model '{parsed.model}' allows {most}.",
-            code="invalid_value", param="max_tokens",
+            400, f"{name} is {parsed.max_output_tokens}; the model '{parsed.model}' allows {most}.",
+            code="invalid_value", param=name,
         )  # fmt: skip
-    size = prompt_bytes(parsed.fields)
+    size = prompt_bytes(parsed.fields, operation)
     tokens = core.fleet.estimate_prompt_tokens(parsed.model, size)
     expected = core.fleet.lengths.expected(parsed.model, caller)
     facts = facts_of(parsed, operation, alias, headers, tokens, expected)

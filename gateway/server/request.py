@@ -11,6 +11,7 @@ from gateway.policy.schema import AliasSettings
 from gateway.routing.facts import Ceiling, Operation, RequestFacts
 from gateway.server.errors import ApiError
 from gateway.server.http1 import BodyBroken, BodyTimeout, BodyTooLarge, Exchange
+from gateway.server.request_shapes import NEUTRAL, SHAPES, refuse_what_needs_a_memory
 from gateway.telemetry.trace_context import MAX_TRACEPARENT, MAX_TRACESTATE
 
 Fields: TypeAlias = dict[str, msgspec.Raw]
@@ -35,7 +36,6 @@ CARRIED_BY_ALL = frozenset(
 MAX_FIELDS = 100
 MAX_FIELD_NAME = 64
 MAX_OUTPUT_TOKENS = 2**31 - 1
-NEUTRAL = frozenset((b"null", b"false", b"[]", b"{}"))
 # In JSON these bytes can only be a string of their own: within a longer string the quotes would be escaped.
 MARKS = (
     (b'"image_url"', "messages.image_url"),
@@ -45,13 +45,12 @@ MARKS = (
 )
 
 
-MEDIA = tuple(token for token, mark in MARKS if mark in ("messages.image_url", "messages.input_audio"))
-
-
 class Headers(msgspec.Struct):
     """The request headers that the gateway reads."""
 
     authorization: bytes | None = None
+    api_key: bytes | None = None
+    """`x-api-key`: how Anthropic's clients send the key."""
     request_id: str | None = None
     content_length: int | None = None
     ceiling_ttft_seconds: float | None = None
@@ -69,6 +68,8 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
     for name, value in raw:
         if name == b"authorization":
             headers.authorization = value
+        elif name == b"x-api-key":
+            headers.api_key = value
         elif name == b"content-length" and value.isdigit():
             headers.content_length = int(value)
         elif name == b"x-request-id" and len(value) <= 128 and value.isascii() and value.decode().isprintable():
@@ -161,8 +162,9 @@ class ParsedBody(msgspec.Struct):
     max_output_tokens: int | None
 
 
-def parse_body(body: bytes) -> ParsedBody:
+def parse_body(body: bytes, operation: Operation = "chat") -> ParsedBody:
     """Raises `ApiError` 400 that names the field."""
+    shape = SHAPES[operation]
     try:
         fields = _decode_fields(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -174,13 +176,15 @@ def parse_body(body: bytes) -> ParsedBody:
         )  # fmt: skip
     if "model" not in fields:
         raise ApiError(400, "You must provide a model parameter.", code="missing_parameter", param="model")
+    if shape.refused:
+        refuse_what_needs_a_memory(fields, operation)
     model = _field(fields, "model", _decode_str, "a string")
-    stream = "stream" in fields and bool(_field(fields, "stream", _decode_bool, "true or false"))
+    stream = shape.streams and "stream" in fields and bool(_field(fields, "stream", _decode_bool, "true or false"))
     options = (
         _field(fields, "stream_options", _decode_stream_options, "an object") if "stream_options" in fields else None
     )
     most = None
-    for name in ("max_completion_tokens", "max_tokens"):
+    for name in shape.max_tokens:
         if name in fields and most is None:
             most = _field(fields, name, _decode_int, "an integer")
             if most is not None and not 1 <= most <= MAX_OUTPUT_TOKENS:
@@ -199,7 +203,11 @@ def _field(fields: Fields, name: str, decode: Callable[[msgspec.Raw], Any], want
 
 
 def demands(fields: Fields, operation: Operation) -> frozenset[str]:
-    """What the request asks beyond a plain answer: names of fields with a value that changes something, and marks."""
+    """What the request asks beyond a plain answer: names of fields with a value that changes something, and marks. Of
+    an operation that not every wire has: its path, for whoever has that carries all the rest."""
+    path = SHAPES[operation].demand
+    if path is not None:
+        return frozenset((path,))
     asked = {
         name
         for name, value in fields.items()
@@ -227,21 +235,21 @@ MEDIA_PART_BYTES = 2400
 """A picture or a sound counts as a prompt of about 600 tokens, however many bytes it was sent in."""
 
 
-def prompt_bytes(fields: Fields) -> int:
+def prompt_bytes(fields: Fields, operation: Operation = "chat") -> int:
     """How long the prompt is, for guessing its tokens."""
-    for name in ("messages", "prompt", "input"):
+    shape = SHAPES[operation]
+    size = 0
+    for name in shape.prompt:
         if name in fields:
             raw = bytes(fields[name])
-            return _bytes_without_media(raw) if any(token in raw for token in MEDIA) else len(raw)
-    return 0
+            size += _bytes_without_media(raw) if any(token in raw for token in shape.media) else len(raw)
+    return size
 
 
-def first_of_prompt(fields: Fields) -> bytes | None:
+def first_of_prompt(fields: Fields, operation: Operation = "chat") -> bytes | None:
     """The start of the prompt's JSON as it came, for a log that wants it."""
-    for name in ("messages", "prompt", "input"):
-        if name in fields:
-            return bytes(memoryview(fields[name])[:LOGGED_PROMPT_BYTES])
-    return None
+    name = SHAPES[operation].prompt[0]
+    return bytes(memoryview(fields[name])[:LOGGED_PROMPT_BYTES]) if name in fields else None
 
 
 def _bytes_without_media(messages: bytes) -> int:
@@ -266,11 +274,12 @@ def facts_of(
 ) -> RequestFacts:
     """Ceilings: the request's own where it says one, else the alias's."""
     ceiling = alias.ceiling
+    counting = operation == "count_tokens"  # done at once: nothing is generated, and nothing gained by waiting
     return RequestFacts(
         alias=parsed.model,
         operation=operation,
         input_tokens=input_tokens,
-        max_output_tokens=parsed.max_output_tokens,
+        max_output_tokens=1 if counting else parsed.max_output_tokens,
         stream=parsed.stream,
         ceiling=Ceiling(
             headers.ceiling_ttft_seconds or ceiling.ttft_seconds,
@@ -281,4 +290,5 @@ def facts_of(
         demands=demands(parsed.fields, operation),
         pinned_backend=headers.backend,
         expected_output_tokens=expected_output_tokens,
+        may_hold=not counting,
     )

@@ -50,6 +50,8 @@ class UpstreamError(Exception):
         self.param = param
         self.body = body
         self.retry_after_seconds = retry_after_seconds
+        self.events_before = 0
+        """Of a stream that broke: how many events had passed, where the grammar numbers them."""
 
     @property
     def may_try_another(self) -> bool:

@@ -94,6 +94,11 @@ class EventRelay:
         return self.feed(b"\n\n") if self._tail else b""
 
     @property
+    def events(self) -> int:
+        """These are not numbered."""
+        return 0
+
+    @property
     def between_events(self) -> bool:
         """What has passed is whole events, content among them: nothing is held back."""
         return not self._tail and self.content_events > 0

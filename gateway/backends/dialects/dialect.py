@@ -31,6 +31,10 @@ class Relay(Protocol):
     """The backend has told the prompt's tokens, and not yet those of the answer."""
 
     @property
+    def events(self) -> int:
+        """Events passed on so far, where the grammar numbers them; else 0."""
+
+    @property
     def between_events(self) -> bool:
         """What has passed is whole events, content among them: nothing is held back."""
 

@@ -21,5 +21,5 @@ test -x "$bin/uv" || { echo "run make setup first: $bin/uv is missing" >&2; exit
 echo "Getting LangChain's and LlamaIndex's clients into $folder"
 rm -f "$folder/installed.txt"
 "$bin/uv" venv --quiet --clear --python "$bin/python" "$folder/venv"
-"$bin/uv" pip sync --quiet --python "$folder/venv/bin/python" --require-hashes "$lock"
+"$bin/uv" pip sync --quiet --compile-bytecode --python "$folder/venv/bin/python" --require-hashes "$lock"
 cp "$lock" "$folder/installed.txt"

@@ -100,7 +100,8 @@ def _rest(core: Core) -> FastAPI:
             raise ApiError(404, f"The model '{alias[:80]}' does not exist.", code="model_not_found", param="model")
         return _model(alias)
 
-    @app.api_route("/v1/responses/{id:path}", methods=["GET", "POST", "DELETE"], dependencies=[Depends(caller)])
+    @app.api_route("/v1/responses/{id:path}", methods=["GET", "DELETE"], dependencies=[Depends(caller)])
+    @app.post("/v1/responses/{id}/cancel", dependencies=[Depends(caller)])
     async def kept_response(id: str) -> None:
         raise ApiError(
             404, f"No response '{id[:80]}' is kept: the gateway keeps no answers, and cannot know which backend might.",

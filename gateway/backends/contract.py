@@ -16,7 +16,7 @@ from gateway.backends.errors import UpstreamError
 from gateway.backends.usage import Usage
 from gateway.policy.schema import ServedBy
 
-Operation: TypeAlias = Literal["chat", "completions", "embeddings"]
+Operation: TypeAlias = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens"]
 
 
 class WireListener(Protocol):

@@ -16,6 +16,8 @@ class Fault(enum.Enum):
     """An imported model that is still being restored: another backend may be quicker."""
     MODEL = "model"
     """It is well, but does not have the model that it was asked for: an adapter that is not loaded (any more)."""
+    OPERATION = "operation"
+    """It is well, but does not have the path: a server without /v1/responses or /v1/messages."""
     UPSTREAM = "upstream"
     """Unreachable, hung, broken, garbage, or our own credentials refused."""
     DEADLINE = "deadline"
@@ -51,6 +53,8 @@ class UpstreamError(Exception):
         self.param = param
         self.body = body
         self.retry_after_seconds = retry_after_seconds
+        self.events_before = 0
+        """Of a stream that broke: how many events had passed, where the grammar numbers them."""
 
     @property
     def may_try_another(self) -> bool:
@@ -62,6 +66,14 @@ def unreachable(backend: str, why: str) -> UpstreamError:
     return UpstreamError(
         f"backend {backend!r} could not be reached: {why}",
         status=502, type="api_connection_error", code="backend_unreachable", fault=Fault.UPSTREAM,
+    )  # fmt: skip
+
+
+def not_served(backend: str, operation: str) -> UpstreamError:
+    """The server does not have this operation's path. Another backend may."""
+    return UpstreamError(
+        f"backend {backend!r} does not serve {operation}",
+        status=404, type="invalid_request_error", code="operation_not_supported", fault=Fault.OPERATION,
     )  # fmt: skip
 
 

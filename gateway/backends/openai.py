@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.backends.contract import Operation, Reply, UpstreamRequest
+from gateway.backends.dialects import DIALECTS
 from gateway.backends.errors import UpstreamError, garbage, timed_out
 from gateway.backends.http1 import Address, Client, HeadTemplate, Limits, Response
 from gateway.backends.http1.errors import HTTP1Error
@@ -17,7 +18,6 @@ from gateway.backends.http1.opening import context_for
 from gateway.backends.openai_body import outgoing_body
 from gateway.backends.openai_errors import error_from
 from gateway.backends.openai_stream import StreamReply, content_type_of
-from gateway.backends.sse import usage_of
 from gateway.backends.tokens import BytesPerToken
 from gateway.backends.usage import MISSING
 from gateway.backends.whole import WholeReply
@@ -28,18 +28,6 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A whole (not streamed) answer larger than this is refused: it would be held in memory."""
 KEEPALIVE_SECONDS = 4.0
 """Shorter than the 5 s after which uvicorn, which vLLM serves with, closes an idle connection."""
-PATHS: dict[Operation, bytes] = {
-    "chat": b"/chat/completions",
-    "completions": b"/completions",
-    "embeddings": b"/embeddings",
-}
-
-
-class _Answer(msgspec.Struct):
-    usage: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class OpenAIBackend:
@@ -56,8 +44,8 @@ class OpenAIBackend:
         if settings.api_key is not None:
             headers.append((b"authorization", b"Bearer " + settings.api_key.get_secret_value().encode()))
         self._heads = {
-            operation: HeadTemplate(b"POST", self._address.host_header, path + PATHS[operation], headers)
-            for operation in PATHS
+            operation: HeadTemplate(b"POST", self._address.host_header, path + dialect.path.encode(), headers)
+            for operation, dialect in DIALECTS.items()
         }
         self._client = Client(
             limits=Limits(connections=settings.max_in_flight, idle_seconds=KEEPALIVE_SECONDS),
@@ -83,7 +71,7 @@ class OpenAIBackend:
         try:
             response = await self._post(request, patience)
             if response.status != 200:
-                request.wire.refused(refusal := await _refusal(self.name, response))
+                request.wire.refused(refusal := await _refusal(self.name, request.operation, response))
                 raise refusal
             if not request.stream:
                 return await self._whole(request, response, now)
@@ -122,10 +110,9 @@ class OpenAIBackend:
     async def _whole(self, request: UpstreamRequest, response: Response, sent_at: float) -> WholeReply:
         body = await response.read(MAX_ANSWER_BYTES)
         try:
-            told = _decode_answer(body).usage
+            usage = DIALECTS[request.operation].usage_of_body(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise garbage(self.name, f"not JSON ({error})") from error
-        usage = usage_of(told)
         if usage is not None:
             self._prompts.learn(request.prompt_bytes, usage.input_tokens)
         return WholeReply(content_type_of(response), body, usage or MISSING, sent_at)
@@ -134,7 +121,8 @@ class OpenAIBackend:
         await self._client.aclose()
 
 
-async def _refusal(backend: str, response: Response) -> UpstreamError:
+async def _refusal(backend: str, operation: Operation, response: Response) -> UpstreamError:
     body = await response.read(MAX_ERROR_BODY_BYTES)
     wait = (response.header(b"retry-after") or b"").decode("latin-1")
-    return error_from(backend, response.status, body, float(wait) if wait.isdecimal() and len(wait) < 7 else None)
+    seconds = float(wait) if wait.isdecimal() and len(wait) < 7 else None
+    return error_from(backend, response.status, body, seconds, operation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.backends.contract import UpstreamRequest
+from gateway.backends.dialects import DIALECTS
 from gateway.backends.http1.connection import Piece
 
 _COPIED_BYTES = 16 * 1024
@@ -22,7 +23,7 @@ def outgoing_body(request: UpstreamRequest) -> bytes | tuple[Piece, ...]:
     to the end: it is not copied, and order means nothing in a JSON object."""
     fields = dict(request.fields)
     fields["model"] = msgspec.Raw(_encode(request.target.model))
-    if request.stream and request.operation != "embeddings":
+    if request.stream and DIALECTS[request.operation].asks_for_usage:
         options = _decode_options(fields.get("stream_options", _NULL)) or {}
         options["include_usage"] = _TRUE
         fields["stream_options"] = msgspec.Raw(_encode(options))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.backends.errors import Fault, UpstreamError
+from gateway.backends.contract import Operation
+from gateway.backends.dialects import DIALECTS
+from gateway.backends.errors import Fault, UpstreamError, not_served
 
 VLLM_LACKS = "NotFoundError"
 """The `type` of vLLM's error for a model, or an adapter, that it does not have."""
@@ -24,8 +26,14 @@ class _ErrorBody(msgspec.Struct):
 _decode_error = msgspec.json.Decoder(_ErrorBody).decode
 
 
-def error_from(backend: str, status: int, body: bytes, retry_after: float | None = None) -> UpstreamError:
-    """OpenAI's error object in `body`, or whatever else came, as an `UpstreamError` with its fault."""
+_NO_SUCH_PATH = (404, 405, 501)
+
+
+def error_from(
+    backend: str, status: int, body: bytes, retry_after: float | None = None, operation: Operation = "chat"
+) -> UpstreamError:
+    """The error object in `body` (OpenAI's, or Anthropic's), or whatever else came, as an `UpstreamError` with its
+    fault."""
     try:
         said = _decode_error(body).error
         shaped = True
@@ -38,6 +46,8 @@ def error_from(backend: str, status: int, body: bytes, retry_after: float | None
             f"backend {backend!r} does not have the model that it was asked for",
             status=502, type="api_error", code="backend_lacks_model", fault=Fault.MODEL,
         )  # fmt: skip
+    if status in _NO_SUCH_PATH and DIALECTS[operation].optional:
+        return not_served(backend, "/v1" + DIALECTS[operation].path)
     if status in (401, 403, 404):
         # Its own key, or a model that the policy names and it does not have: nothing the client could mend.
         return UpstreamError(

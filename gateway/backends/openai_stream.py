@@ -6,12 +6,13 @@ from __future__ import annotations
 import asyncio
 
 from gateway.backends.contract import Sink, UpstreamRequest
+from gateway.backends.dialects import DIALECTS
 from gateway.backends.errors import UpstreamError, garbage, unreachable
 from gateway.backends.http1 import Response
 from gateway.backends.http1.chunks import one_chunk, whole_chunks
 from gateway.backends.http1.errors import HTTP1Error
 from gateway.backends.openai_errors import error_from
-from gateway.backends.sse import MAX_EVENT_BYTES, EventRelay, EventTooLong
+from gateway.backends.sse import MAX_EVENT_BYTES, EventTooLong
 from gateway.backends.tokens import BytesPerToken
 from gateway.backends.usage import MISSING, Usage
 from gateway.backends.wire import Patience, worded
@@ -45,7 +46,9 @@ class StreamReply:
         self._response = response
         self._patience = patience
         self._prompts = prompts
-        self._events = EventRelay(request.include_usage)
+        relay = DIALECTS[request.operation].relay
+        assert relay is not None
+        self._events = relay(request.include_usage)
         self._sink: Sink | None = None
         self._plain = False
         """What comes may be passed on as it is, if it is plain whole events in whole chunks."""
@@ -62,7 +65,10 @@ class StreamReply:
             return events.usage
         if events.content_events == 0 and not events.done:
             return MISSING
-        return Usage(self._prompts.estimate(self._request.prompt_bytes), events.content_events, "estimated")
+        prompt = events.prompt_tokens
+        if prompt is None:
+            prompt = self._prompts.estimate(self._request.prompt_bytes)
+        return Usage(prompt, events.content_events, "estimated")
 
     async def begin(self) -> None:
         """Waits for the first event that has content. Raises `HTTP1Error`, `UpstreamError`."""
@@ -87,7 +93,11 @@ class StreamReply:
 
     async def relay(self, sink: Sink) -> None:
         if not self._events.done:
-            await self._push(sink)
+            try:
+                await self._push(sink)
+            except UpstreamError as error:
+                error.events_before = self._events.events
+                raise
             if self._last:
                 sink.write(self._last)
         usage = self._events.usage
@@ -138,7 +148,7 @@ class StreamReply:
         if begin:
             if not data.endswith(b"\n\n\r\n") or not self._events.passed_one(data, begin, len(data) - 4):
                 return False
-        elif not whole_chunks(data, b"data:", b"\n\n") or not self._events.passed(data):
+        elif not whole_chunks(data, self._events.STARTS, b"\n\n") or not self._events.passed(data):
             return False
         sink.write(data, True)
         return True
@@ -186,7 +196,7 @@ class StreamReply:
         self._response.close()
 
     def _cut_short(self) -> UpstreamError:
-        return unreachable(self._backend, "the stream ended before [DONE]")
+        return unreachable(self._backend, "the stream ended before the answer did")
 
     async def _drain(self) -> None:
         try:

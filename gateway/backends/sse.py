@@ -6,7 +6,7 @@ for a few bytes decides. An event that carries only usage is taken out when the 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -19,14 +19,14 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 MAX_TOKENS = 2**40
 """A count beyond it is no count: it would not fit the books."""
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
 
 
 class TokenCounts(msgspec.Struct):
     """OpenAI's usage object, as far as money needs it."""
 
-    prompt_tokens: _Count
-    completion_tokens: _Count = 0
+    prompt_tokens: Count
+    completion_tokens: Count = 0
 
 
 class _Event(msgspec.Struct):
@@ -56,12 +56,16 @@ class EventTooLong(ValueError):
 class EventRelay:
     """Feeds on upstream bytes, gives bytes for the client. `keep_usage`: the client asked for the usage event."""
 
-    __slots__ = ("_keep_usage", "_tail", "content_events", "done", "error", "usage")
+    STARTS: ClassVar[bytes] = b"data:"
+    """How an event begins that may pass without a look."""
+    __slots__ = ("_keep_usage", "_tail", "content_events", "done", "error", "prompt_tokens", "usage")
 
     def __init__(self, keep_usage: bool) -> None:
         self._keep_usage = keep_usage
         self._tail = b""
         self.usage: Usage | None = None
+        self.prompt_tokens: int | None = None
+        """Never told apart from the rest of the usage."""
         self.content_events = 0
         """Events passed that carry a choice: with one token an event, the tokens generated so far."""
         self.done = False
@@ -73,7 +77,7 @@ class EventRelay:
         """Bytes that may be passed on now: whole events only; b'' when none is complete."""
         if self._tail:
             data = self._tail + data
-        end = _end_of_events(data)
+        end = end_of_events(data)
         if end == 0:
             if len(data) > MAX_EVENT_BYTES:
                 raise EventTooLong(f"no end of an event in {len(data)} bytes (limit {MAX_EVENT_BYTES})")
@@ -81,13 +85,18 @@ class EventRelay:
             return b""
         self._tail = data[end:]
         events = data if end == len(data) else data[:end]
-        if self.content_events and events.startswith(b"data:") and self.passed(events):
+        if self.content_events and events.startswith(self.STARTS) and self.passed(events):
             return events
-        return b"".join(event for event in _split(events) if self._passes(event))
+        return b"".join(event for event in split_events(events) if self._passes(event))
 
     def end(self) -> bytes:
         """The upstream has ended: what was still without an empty line after it, as a whole event."""
         return self.feed(b"\n\n") if self._tail else b""
+
+    @property
+    def events(self) -> int:
+        """These are not numbered."""
+        return 0
 
     @property
     def between_events(self) -> bool:
@@ -118,7 +127,7 @@ class EventRelay:
     def _passes(self, event: bytes) -> bool:
         if self.error is not None:
             return False
-        payload = _payload(event)
+        payload = payload_of(event)
         if payload is None:
             return True
         if payload == b"[DONE]":
@@ -141,14 +150,14 @@ class EventRelay:
         return bytes(read.usage) == b"null" or self._keep_usage
 
 
-def _end_of_events(data: bytes) -> int:
+def end_of_events(data: bytes) -> int:
     """Index just after the last complete event; 0: there is none. Events end with an empty line (LF or CRLF)."""
     lf = data.rfind(b"\n\n")
     crlf = data.rfind(b"\r\n\r\n")
     return max(lf + 2 if lf >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
 
 
-def _split(events: bytes) -> list[bytes]:
+def split_events(events: bytes) -> list[bytes]:
     """Whole events, each with its own ending. Looks at each byte once for either ending."""
     parts: list[bytes] = []
     start = lf = crlf = 0
@@ -166,7 +175,7 @@ def _split(events: bytes) -> list[bytes]:
     return parts
 
 
-def _payload(event: bytes) -> bytes | None:
+def payload_of(event: bytes) -> bytes | None:
     """The data of an event in one line; None: a comment, or nothing to read."""
     for line in event.splitlines():
         if line.startswith(b"data:"):

@@ -6,7 +6,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-Operation: TypeAlias = Literal["chat", "completions", "embeddings"]
+Operation: TypeAlias = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens"]
+
+OPTIONAL: frozenset[Operation] = frozenset(("responses", "messages", "count_tokens"))
+"""Operations that not every backend has; a request's demands name the path."""
 
 
 class Ceiling(msgspec.Struct, frozen=True, gc=False):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway.routing.decision import Candidate, Refusal
 from gateway.routing.eligibility import too_long
-from gateway.routing.facts import RequestFacts
+from gateway.routing.facts import OPTIONAL, RequestFacts
 from gateway.routing.route import AliasRoutes
 from gateway.routing.snapshot import FleetSnapshot
 
@@ -28,6 +28,13 @@ def nobody_can(
     if facts.demands:
         refused = [route.refuses(facts.demands, facts.operation) for route in alias.routes]
         if refused and all(refused):
+            if facts.operation in OPTIONAL:
+                return Refusal(
+                    404, "invalid_request_error", "operation_not_supported",
+                    f"No backend of the model '{facts.alias}' serves {min(facts.demands)} ({said}). Ask for a model on "
+                    "an OpenAI-compatible server, or use /v1/chat/completions.",
+                    "model",
+                )  # fmt: skip
             field = min(frozenset.union(*refused))
             return Refusal(
                 400, "invalid_request_error", "unsupported_parameter",

@@ -72,8 +72,9 @@ class Router:
             return
         memory = self.memory
         boxes = self._boxes[facts.alias]
-        # What is pinned or embeds is captive by itself: no window would take it, so that it says nothing of one.
-        if facts.pinned_backend is None and facts.operation != "embeddings":
+        # What is pinned, or only a box has (embeddings, /v1/responses), is captive by itself: no window would take it,
+        # so that it says nothing of one.
+        if facts.pinned_backend is None and facts.operation in ("chat", "completions"):
             if notes.captive and not facts.asked_before:
                 tokens = output_tokens(facts, decision.mean_output_tokens)
                 memory.demanded(facts.input_tokens, tokens, _work_seconds(boxes, facts.input_tokens, tokens), now)

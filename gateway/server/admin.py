@@ -64,7 +64,7 @@ def admin_routes(core: Core) -> APIRouter:
         headers = read_headers(request.scope["headers"])
         server = core.policy.server
         body = await admin_body(request, server.max_body_bytes, server.body_timeout_seconds)
-        facts, _ = facts_for(core, parse_body(body), operation, headers, "")
+        facts, _ = facts_for(core, parse_body(body, operation), operation, headers, "")
         if not core.holds.possible:
             facts = structs.replace(facts, may_hold=False)
         fleet = core.fleet.snapshot(core.clock())

@@ -19,6 +19,7 @@ from gateway.server.console.headers import WithConsoleHeaders
 from gateway.server.console.routes import console_routes
 from gateway.server.copies import copy_observers
 from gateway.server.core import Core
+from gateway.server.error_shapes import anthropic_body
 from gateway.server.errors import ApiError, error_body
 from gateway.server.health import health_routes
 from gateway.server.http1 import Exchange
@@ -41,6 +42,9 @@ class Application:
             b"/v1/chat/completions": Endpoint(core, "chat", self._warmups),
             b"/v1/completions": Endpoint(core, "completions", self._warmups),
             b"/v1/embeddings": Endpoint(core, "embeddings", self._warmups),
+            b"/v1/responses": Endpoint(core, "responses", self._warmups),
+            b"/v1/messages": Endpoint(core, "messages", self._warmups),
+            b"/v1/messages/count_tokens": Endpoint(core, "count_tokens", self._warmups),
         }
         self._rest = WithConsoleHeaders(_rest(core))
         self._tasks: list[asyncio.Task[None]] = []
@@ -81,7 +85,7 @@ def _rest(core: Core) -> FastAPI:
     app.include_router(console_routes(core))
 
     def caller(request: Request) -> None:
-        if core.doors.data(_authorization(request)) is None:
+        if core.doors.data(*_keys(request)) is None:
             raise ApiError(
                 401, "Incorrect API key provided, or none.", type="authentication_error", code="invalid_api_key"
             )
@@ -96,6 +100,14 @@ def _rest(core: Core) -> FastAPI:
             raise ApiError(404, f"The model '{alias[:80]}' does not exist.", code="model_not_found", param="model")
         return _model(alias)
 
+    @app.api_route("/v1/responses/{id:path}", methods=["GET", "DELETE"], dependencies=[Depends(caller)])
+    @app.post("/v1/responses/{id}/cancel", dependencies=[Depends(caller)])
+    async def kept_response(id: str) -> None:
+        raise ApiError(
+            404, f"No response '{id[:80]}' is kept: the gateway keeps no answers, and cannot know which backend might.",
+            code="responses_not_kept",
+        )  # fmt: skip
+
     return app
 
 
@@ -103,9 +115,10 @@ def _model(alias: str) -> dict[str, Any]:
     return {"id": alias, "object": "model", "created": 0, "owned_by": "crossover"}
 
 
-def _authorization(request: Request) -> bytes | None:
-    value = request.headers.get("authorization")
-    return None if value is None else value.encode("latin-1")
+def _keys(request: Request) -> tuple[bytes | None, bytes | None]:
+    given = (request.headers.get("authorization"), request.headers.get("x-api-key"))
+    authorization, api_key = (None if value is None else value.encode("latin-1") for value in given)
+    return authorization, api_key
 
 
 async def _answer_error(_request: Request, error: Exception) -> Response:
@@ -132,5 +145,8 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
         message = f"Unknown request URL: {request.method} {request.url.path[:200]}."
         body = error_body(message, "invalid_request_error", "unknown_url", None)
     else:
-        body = error_body(str(error.detail), "invalid_request_error", None, None)
+        message = str(error.detail)
+        body = error_body(message, "invalid_request_error", None, None)
+    if request.url.path.startswith("/v1/messages"):
+        body = anthropic_body(error.status_code, message)
     return Response(body, error.status_code, media_type="application/json", headers=error.headers)

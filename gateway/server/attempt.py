@@ -138,7 +138,7 @@ class AttemptRun:
                     self._predicted, ttft, per_token, core.clock(),
                     flight=flight, output_tokens=usage.output_tokens, ceiling=self._facts.ceiling,
                 )  # fmt: skip
-        if self.outcome == "ok" and usage.certainty == "exact":
+        if self.outcome == "ok" and usage.certainty == "exact" and self._facts.operation != "count_tokens":
             core.fleet.answered(
                 alias, self._request.prompt_bytes, usage.input_tokens, usage.output_tokens, self._caller
             )

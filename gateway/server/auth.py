@@ -36,16 +36,21 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring({[caller.name for _, caller in self._keys]})"
 
-    def caller(self, authorization: bytes | None) -> Caller | None:
-        """The holder of the key in an `Authorization: Bearer ...` header; None: no key, or none of ours.
+    def caller(self, authorization: bytes | None, api_key: bytes | None = None) -> Caller | None:
+        """The holder of the key in an `Authorization: Bearer ...` header, or of `api_key`, that of an `x-api-key`
+        header; None: no key, none of ours, or two different ones.
 
         Every key is compared, in constant time, so that time says nothing of which was nearly right."""
-        if authorization is None or len(authorization) > MAX_KEY_BYTES:
-            return None
-        scheme, _, key = authorization.partition(b" ")
-        if scheme.lower() != b"bearer" or not key:
+        key = api_key
+        if authorization is not None:
+            scheme, _, key = authorization.partition(b" ")
+            if scheme.lower() != b"bearer":
+                return None
+        if not key or len(key) > MAX_KEY_BYTES:
             return None
         digest = hashlib.sha256(key.strip()).digest()
+        if api_key is not None and not hmac.compare_digest(digest, hashlib.sha256(api_key.strip()).digest()):
+            return None
         found: Caller | None = None
         for known, caller in self._keys:
             if hmac.compare_digest(known, digest):
@@ -61,8 +66,8 @@ class Doors:
         self._admin = Keyring(settings.admin_keys)
         self._open = settings.open
 
-    def data(self, authorization: bytes | None) -> Caller | None:
-        return ANYONE if self._open else self._data.caller(authorization)
+    def data(self, authorization: bytes | None, api_key: bytes | None = None) -> Caller | None:
+        return ANYONE if self._open else self._data.caller(authorization, api_key)
 
     def admin(self, authorization: bytes | None) -> Caller | None:
         """There is no open admin: without an admin key in the policy nobody gets in."""

@@ -7,6 +7,7 @@ from gateway.routing.facts import Ceiling, Operation, RequestFacts
 from gateway.server.core import Core
 from gateway.server.errors import ApiError
 from gateway.server.request import Headers, ParsedBody, sized
+from gateway.server.request_shapes import SHAPES
 
 
 def facts_for(
@@ -22,9 +23,10 @@ def facts_for(
         )  # fmt: skip
     most = routes.settings.max_output_tokens
     if most is not None and (parsed.max_output_tokens or 0) > most:
+        name = next(name for name in SHAPES[operation].max_tokens if name in parsed.fields)
         raise ApiError(
-            400, f"max_tokens is {parsed.max_output_tokens}; the model '{parsed.model}' allows {most}.",
-            code="invalid_value", param="max_tokens",
+            400, f"{name} is {parsed.max_output_tokens}; the model '{parsed.model}' allows {most}.",
+            code="invalid_value", param=name,
         )  # fmt: skip
     quality = headers.quality
     if quality is not None and quality not in routes.qualities:
@@ -34,10 +36,11 @@ def facts_for(
         )  # fmt: skip
     size, demands = sized(parsed.fields, operation)
     fleet = core.fleet
+    counting = operation == "count_tokens"  # done at once: nothing is generated, and nothing gained by waiting
     return RequestFacts(
-        parsed.model, operation, fleet.estimate_prompt_tokens(parsed.model, size), parsed.max_output_tokens,
-        parsed.stream, _ceiling(headers, routes.ceiling), quality, demands, headers.backend, 0.0, False,
-        fleet.lengths.expected(parsed.model, caller),
+        parsed.model, operation, fleet.estimate_prompt_tokens(parsed.model, size),
+        1 if counting else parsed.max_output_tokens, parsed.stream, _ceiling(headers, routes.ceiling), quality,
+        demands, headers.backend, 0.0, False, fleet.lengths.expected(parsed.model, caller), not counting,
     ), size  # fmt: skip
 
 

@@ -23,7 +23,8 @@ from gateway.server.attempt import CLIENT_CLOSED, AttemptRun
 from gateway.server.core import Core
 from gateway.server.deadlines import Allowed, deadlines_of
 from gateway.server.decisions import Kept
-from gateway.server.errors import ApiError, error_event, internal_error, nobody_now, shutting_down
+from gateway.server.error_shapes import answer_body, end_of_stream
+from gateway.server.errors import ApiError, internal_error, nobody_now, shutting_down
 from gateway.server.http1 import ClientGone, Exchange
 from gateway.server.ids import new_id
 from gateway.server.intake import facts_for
@@ -135,7 +136,7 @@ class OperationRun:
 
     async def _read(self) -> bytes:
         self._headers = read_headers(self._exchange.headers)
-        caller = self._core.doors.data(self._headers.authorization)
+        caller = self._core.doors.data(self._headers.authorization, self._headers.api_key)
         if caller is None:
             raise ApiError(
                 401, "Incorrect API key provided, or none. Send it as `Authorization: Bearer KEY`.",
@@ -155,7 +156,7 @@ class OperationRun:
 
     async def _serve(self, body: bytes) -> None:
         core = self._core
-        parsed = self._parsed = parse_body(body)
+        parsed = self._parsed = parse_body(body, self._operation)
         self._allowed = allowed_by(self._headers, self._arrived, parsed.stream)
         facts, self._prompt_bytes = facts_for(core, parsed, self._operation, self._headers, self._key)
         decision = await self._decided(facts)
@@ -316,11 +317,11 @@ class OperationRun:
         if error.retry_after_seconds is not None:
             seconds = min(LONGEST_RETRY_AFTER_SECONDS, max(1.0, error.retry_after_seconds))
             headers.append((b"retry-after", str(round(seconds)).encode()))
-        self._exchange.respond(error.status, headers, error.body())
+        self._exchange.respond(error.status, headers, answer_body(self._operation, error))
 
     def _end_with_error(self, error: UpstreamError) -> None:
         """The stream has begun: all that can be done is to say so and end it."""
-        self._exchange.write(error_event(error))
+        self._exchange.write(end_of_stream(self._operation, error, error.events_before))
         self._exchange.end()
 
     # -- books -----------------------------------------------------------------------------------------------------
@@ -361,7 +362,11 @@ class OperationRun:
         if log is None and tracing is None:
             return
         trace = self._trace
-        prompt = first_of_prompt(self._parsed.fields) if self._parsed and log is not None and log.prompts else None
+        prompt = (
+            first_of_prompt(self._parsed.fields, self._operation)
+            if self._parsed and log is not None and log.prompts
+            else None
+        )
         end = RequestEnd(record, tuple(self._sent), None if trace is None else trace.context.trace_id, prompt)
         if log is not None:
             log.put(end)

@@ -11,6 +11,7 @@ from gateway.routing.facts import Operation
 from gateway.server.deadlines import Allowed
 from gateway.server.errors import ApiError
 from gateway.server.http1 import BodyBroken, BodyTimeout, BodyTooLarge, Exchange
+from gateway.server.request_shapes import NEUTRAL, SHAPES, RequestShape, refuse_what_needs_a_memory
 from gateway.telemetry.trace_context import MAX_TRACEPARENT, MAX_TRACESTATE
 
 Fields: TypeAlias = dict[str, msgspec.Raw]
@@ -35,7 +36,6 @@ CARRIED_BY_ALL = frozenset(
 MAX_FIELDS = 100
 MAX_FIELD_NAME = 64
 MAX_OUTPUT_TOKENS = 2**31 - 1
-NEUTRAL = frozenset((b"null", b"false", b"[]", b"{}"))
 # In JSON these bytes can only be a string of their own: within a longer string the quotes would be escaped.
 MARKS = (
     (b'"image_url"', "messages.image_url"),
@@ -57,6 +57,8 @@ class Headers(msgspec.Struct, gc=False):
     """The request headers that the gateway reads."""
 
     authorization: bytes | None = None
+    api_key: bytes | None = None
+    """`x-api-key`: how Anthropic's clients send the key."""
     request_id: str | None = None
     content_length: int | None = None
     ceiling_ttft_seconds: float | None = None
@@ -79,6 +81,10 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def _read_authorization(headers: Headers, value: bytes) -> None:
     headers.authorization = value
+
+
+def _read_api_key(headers: Headers, value: bytes) -> None:
+    headers.api_key = value
 
 
 def _read_content_length(headers: Headers, value: bytes) -> None:
@@ -125,6 +131,7 @@ def _read_backend(headers: Headers, value: bytes) -> None:
 
 _READERS: Mapping[bytes, Callable[[Headers, bytes], None]] = {
     b"authorization": _read_authorization,
+    b"x-api-key": _read_api_key,
     b"content-length": _read_content_length,
     b"x-request-id": _read_request_id,
     b"traceparent": _read_traceparent,
@@ -198,8 +205,9 @@ class ParsedBody(msgspec.Struct, gc=False):
     max_output_tokens: int | None
 
 
-def parse_body(body: bytes) -> ParsedBody:
+def parse_body(body: bytes, operation: Operation = "chat") -> ParsedBody:
     """Raises `ApiError` 400 that names the field."""
+    shape = SHAPES[operation]
     try:
         fields = _decode_fields(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -211,17 +219,18 @@ def parse_body(body: bytes) -> ParsedBody:
         )  # fmt: skip
     if "model" not in fields:
         raise ApiError(400, "You must provide a model parameter.", code="missing_parameter", param="model")
+    if shape.refused:
+        refuse_what_needs_a_memory(fields, operation)
     model = _field(fields, "model", _decode_str, "a string")
-    stream = "stream" in fields and bool(_field(fields, "stream", _decode_bool, "true or false"))
+    stream = shape.streams and "stream" in fields and bool(_field(fields, "stream", _decode_bool, "true or false"))
     include_usage = False
     if "stream_options" in fields:
         options = _field(fields, "stream_options", _decode_stream_options, "an object")
         include_usage = bool(options and options.include_usage)
     most = None
-    if "max_completion_tokens" in fields:
-        most = _output_tokens(fields, "max_completion_tokens")
-    if most is None and "max_tokens" in fields:
-        most = _output_tokens(fields, "max_tokens")
+    for name in shape.max_tokens:
+        if name in fields and most is None:
+            most = _output_tokens(fields, name)
     return ParsedBody(fields, model, stream, include_usage, most)
 
 
@@ -241,33 +250,38 @@ def _field(fields: Fields, name: str, decode: Callable[[msgspec.Raw], Any], want
 
 
 def demands(fields: Fields, operation: Operation) -> frozenset[str]:
-    """What the request asks beyond a plain answer: names of fields with a value that changes something, and marks."""
+    """What the request asks beyond a plain answer: names of fields with a value that changes something, and marks. Of
+    an operation that not every wire has: its path, for whoever has that carries all the rest."""
     return sized(fields, operation)[1]
 
 
-def prompt_bytes(fields: Fields) -> int:
+def prompt_bytes(fields: Fields, operation: Operation = "chat") -> int:
     """How long the prompt is, for guessing its tokens."""
-    return sized(fields, "chat")[0]
+    return sized(fields, operation)[0]
 
 
 def sized(fields: Fields, operation: Operation) -> tuple[int, frozenset[str]]:
     """(`prompt_bytes`, `demands`): both in one look at the prompt, which may be long."""
+    shape = SHAPES[operation]
+    if shape.demands:
+        return sum([_size(bytes(fields[name]), shape) for name in shape.prompt if name in fields]), shape.demands
     asked = fields.keys() - CARRIED_BY_ALL
     if asked:
         asked = {name for name in asked if _asks(name, bytes(fields[name]).strip())}
-    for name in ("messages", "prompt", "input"):
-        if name in fields:
-            prompt = bytes(fields[name])
-            break
-    else:
+    name = shape.prompt[0]
+    if name not in fields:
         return 0, frozenset(asked)
+    prompt = bytes(fields[name])
     size = len(prompt)
-    if tokens := _tokens_in(prompt):
+    if operation == "chat" and (tokens := _tokens_in(prompt)):
         if not MEDIA.isdisjoint(tokens):
             size = _bytes_without_media(prompt)
-        if operation == "chat" and name == "messages":
-            asked.update([mark for token, mark in MARKS if token in tokens])
+        asked.update([mark for token, mark in MARKS if token in tokens])
     return size, frozenset(asked) if asked else NOTHING
+
+
+def _size(prompt: bytes, shape: RequestShape) -> int:
+    return _bytes_without_media(prompt) if any(token in prompt for token in shape.media) else len(prompt)
 
 
 def _asks(name: str, value: bytes) -> bool:
@@ -300,12 +314,10 @@ MEDIA_PART_BYTES = 2400
 """A picture or a sound counts as a prompt of about 600 tokens, however many bytes it was sent in."""
 
 
-def first_of_prompt(fields: Fields) -> bytes | None:
+def first_of_prompt(fields: Fields, operation: Operation = "chat") -> bytes | None:
     """The start of the prompt's JSON as it came, for a log that wants it."""
-    for name in ("messages", "prompt", "input"):
-        if name in fields:
-            return bytes(memoryview(fields[name])[:LOGGED_PROMPT_BYTES])
-    return None
+    name = SHAPES[operation].prompt[0]
+    return bytes(memoryview(fields[name])[:LOGGED_PROMPT_BYTES]) if name in fields else None
 
 
 def _bytes_without_media(messages: bytes) -> int:

@@ -35,7 +35,7 @@ def left_late(ceiling: Ceiling, ttft: float | None, seconds: float, streamed: bo
 
 
 def outcome_of(error: UpstreamError) -> Outcome:
-    if error.fault is Fault.CLIENT:
+    if error.fault in (Fault.CLIENT, Fault.OPERATION):
         return "client_error"
     return "timeout" if error.status == 504 else "upstream_error"
 

@@ -31,7 +31,10 @@ SERVER_PORT: Final = "server.port"
 ERROR_TYPE: Final = "error.type"
 HTTP_STATUS: Final = "http.response.status_code"
 
-OPERATION_NAMES = {"chat": "chat", "completions": "text_completion", "embeddings": "embeddings"}
+OPERATION_NAMES = {
+    "chat": "chat", "completions": "text_completion", "embeddings": "embeddings", "responses": "chat",
+    "messages": "chat", "count_tokens": "count_tokens",
+}  # fmt: skip
 PROVIDERS = {"openai": "openai", "bedrock": "aws.bedrock"}
 """By wire. `openai`: whatever speaks OpenAI's API, as the conventions have it for compatible servers."""
 

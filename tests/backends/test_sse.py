@@ -112,7 +112,7 @@ def test_a_usage_that_cannot_be_read_is_taken_out_and_counts_for_nothing() -> No
 @given(st.text("\r\na", max_size=30))
 def test_events_are_split_at_the_nearest_of_both_endings(text: str) -> None:
     data = text.encode()
-    parts = sse._split(data)
+    parts = sse.split_events(data)
     assert b"".join(parts) == data
     for part in parts[:-1]:
         ends = [part.find(end) + len(end) for end in (b"\n\n", b"\r\n\r\n") if end in part]

@@ -93,7 +93,7 @@ def test_a_body_that_is_no_json_object_is_said_so(gateway: GatewayProcess, body:
         ({"stream": "yes"}, "stream"),
         ({"max_tokens": "many"}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens"),
-        ({"max_completion_tokens": 101}, "max_tokens"),
+        ({"max_completion_tokens": 101}, "max_completion_tokens"),
         ({"stream_options": 3}, "stream_options"),
         ({"max_tokens": 10**400}, "max_tokens"),
     ],

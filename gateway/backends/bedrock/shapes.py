@@ -59,8 +59,11 @@ class Shape(Protocol):
 _invoke: dict[str, Shape] = {"openai-chat": OpenAIChat(), "openai-completion": OpenAICompletion(), "meta": Meta()}
 _converse: Shape = Converse()
 
-# What a refused operation is named by: the field that every request of it has.
-_main_field: dict[Operation, str] = {"chat": "messages", "completions": "prompt", "embeddings": "input"}
+# What a refused operation is named by: the field that every request of it has, or its path.
+_main_field: dict[Operation, str] = {
+    "chat": "messages", "completions": "prompt", "embeddings": "input", "responses": "/v1/responses",
+    "messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens",
+}  # fmt: skip
 
 
 def shape_for(target: ServedBy) -> Shape:

@@ -38,7 +38,8 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct):
-    """Seconds. `ttft` and `gaps` (between reads that bring events) are of streams only. `errors`: counts by reason."""
+    """Seconds. `ttft` and `gaps` (between events, 0 where they come together) are of streams only. `errors`: counts by
+    reason."""
 
     seconds: float = 0.0
     latency: list[float] = []
@@ -99,6 +100,8 @@ class Connection(asyncio.Protocol):
             measured.gaps.append(self._now - self._last)
         else:
             self._first = self._now
+        if events > 1:  # together: no gap between them
+            measured.gaps.extend([0.0] * (events - 1))
         self._last = self._now
         self._events += events
 

@@ -21,6 +21,8 @@ def number(value: float | None) -> str:
     if value is None:
         return "-"
     size = abs(value)
+    if value == int(value):
+        return f"{value:,.0f}"
     return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
@@ -125,7 +127,9 @@ def explained(results: Results, apart: bool) -> Iterator[str]:
     )
     yield (
         "- Added: the percentile of a system less that of going direct in the same round. 'direct again' shows what "
-        "this adds by chance; a difference within its quartiles means nothing. Streams begin spread, not at once."
+        "this adds by chance; a difference within its quartiles means nothing. Streams begin spread, "
+        "not at once. Chunks that come together have no gap between them, so a system that lumps them has a median "
+        "below 0."
     )
     yield (
         f"- Streams bring a chunk each {interval:g} ms. The most without a stall: {', '.join(map(str, plan.levels))} "

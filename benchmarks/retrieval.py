@@ -26,7 +26,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import in_one_line, machine, page, write_results
+from benchmarks.machine import page, write_results
+from gateway.bench.machine import in_one_line, machine
 from gateway.sandbox.bedrock.server import serve_in_thread
 from gateway.sandbox.bedrock.settings import SandboxSettings
 from trainer.export.bounded_json import read_json

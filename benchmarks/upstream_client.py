@@ -24,9 +24,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.http_clients import Aiohttp, Asks, Bare, Http1
-from benchmarks.machine import in_one_line, machine, page, write_results
+from benchmarks.machine import page, write_results
 from benchmarks.paced_upstream import ANSWER, EVENT, EVENTS, PACE_SECONDS, paced_upstream
-from benchmarks.percentiles import median
+from gateway.bench.machine import in_one_line, machine
+from gateway.bench.percentiles import median
 
 TIMEOUT_SECONDS = 60.0
 MOST_ROUNDS = 100

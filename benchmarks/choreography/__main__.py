@@ -19,8 +19,9 @@ from benchmarks.choreography.drawing import timeline
 from benchmarks.choreography.play import play
 from benchmarks.choreography.stage import ServedBox, set_up
 from benchmarks.choreography.verdicts import as_json, figures, verdicts
-from benchmarks.machine import RESULTS, in_one_line, machine, page, write_results
+from benchmarks.machine import RESULTS, page, write_results
 from benchmarks.traces.make_burst import QUIET_FROM, RAMP_FROM, SECONDS
+from gateway.bench.machine import in_one_line, machine
 from gateway.demo.local_box import GeneratorBox, LocalBox, VllmBox
 from gateway.demo.measure import BoxSpeed, measure_box
 from gateway.sandbox.vllm.prepare import prepare

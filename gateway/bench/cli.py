@@ -1,4 +1,4 @@
-"""`crossover bench speed`: measures a server and prints the policy's `speed` block for it."""
+"""`crossover bench`: `speed` measures a server and prints the policy's `speed` block for it; and `gateway`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.bench.gateway.command import gateway
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from gateway.bench.speed import Measured
 
-app = typer.Typer(help="Measure a server.", no_args_is_help=True)
+app = typer.Typer(help="Measure a server, or the gateway itself.", no_args_is_help=True)
+app.command()(gateway)
 
 MOST_AT_ONCE = 512
 MOST_LEVELS = 16
@@ -22,7 +25,7 @@ MOST_LEVELS = 16
 
 @app.callback()
 def bench() -> None:
-    """Measure a server."""
+    """Measure a server, or the gateway itself."""
 
 
 @app.command()

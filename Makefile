@@ -76,6 +76,7 @@ lock: setup
 	$(UV_LOCK) --generate-hashes pyproject.toml --group dev -o requirements/dev.txt
 	$(UV_LOCK) --generate-hashes requirements/uv.in -o requirements/uv.txt
 	$(UV_LOCK) --generate-hashes requirements/clients.in -o requirements/clients.txt
+	$(UV_LOCK) --generate-hashes requirements/peers-granian.in -o requirements/peers-granian.txt
 	$(UV_LOCK) --generate-hashes requirements/peers-vllm-router.in -o requirements/peers-vllm-router.txt
 	$(UV_LOCK) --generate-hashes requirements/peers-sglang-router.in -o requirements/peers-sglang-router.txt
 	$(UV_LOCK) --generate-hashes --override requirements/peers-litellm-overrides.txt requirements/peers-litellm.in \

@@ -66,6 +66,8 @@ class AliasRoutes(msgspec.Struct, frozen=True):
     """Of `settings`, as decisions use it; it and what follows is worked out once, and nobody sets it."""
     qualities: tuple[str, ...] = ()
     """Classes that a request may ask for."""
+    needs: str = ""
+    """The class that its answers must have."""
 
     def __post_init__(self) -> None:
         of, needs = self.settings.ceiling, self.settings.needs
@@ -73,3 +75,4 @@ class AliasRoutes(msgspec.Struct, frozen=True):
         qualities = tuple(dict.fromkeys(("any", needs, *(route.quality for route in self.routes))))
         msgspec.structs.force_setattr(self, "ceiling", ceiling)
         msgspec.structs.force_setattr(self, "qualities", qualities)
+        msgspec.structs.force_setattr(self, "needs", needs)

@@ -32,7 +32,11 @@ class Router:
         self.settings = settings
         self.aliases = aliases
         self.memory = Memory(settings, common)
+        # Settings that each decision asks for: pydantic's own fields cost more than the rest of the asking.
+        self._own = settings.strategy == "crossover"
         self._counts_taken = settings.strategy == "lowest-cost"
+        self._margin = settings.margin
+        self._lower_quality = self._own and settings.when_late == "lower_quality"
         self._windows = crossover.Windows([route.cost for alias in aliases.values() for route in alias.routes])
         self._boxes = {name: _boxes(alias) for name, alias in aliases.items()}
 
@@ -50,9 +54,9 @@ class Router:
     def decide(self, facts: RequestFacts, fleet: FleetSnapshot) -> Decision:
         """Raises KeyError for an alias that the policy does not have: the caller answers 404 before asking."""
         alias, settings = self.aliases[facts.alias], self.settings
-        own = settings.strategy == "crossover"
+        own = self._own
         mean = fleet.mean_output_tokens.get(facts.alias if own else ALL, DEFAULT_OUTPUT_TOKENS)
-        weighed = weigh(facts, alias, fleet, mean, settings.margin, own and settings.when_late == "lower_quality")
+        weighed = weigh(facts, alias, fleet, mean, self._margin, self._lower_quality)
         for one in weighed:
             if one.barred is None:
                 break

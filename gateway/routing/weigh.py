@@ -71,8 +71,7 @@ def weigh(
     tokens = output_tokens(facts, mean)
     input_tokens = facts.input_tokens
     states = fleet.backends
-    needs = alias.settings.needs
-    asked = facts.quality or needs
+    asked = facts.quality or alias.needs
     # What `excluded` says nothing of, for most requests and backends, is told apart at once.
     anywhere = facts.pinned_backend is None
     demands, operation = facts.demands, facts.operation

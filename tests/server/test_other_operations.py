@@ -130,6 +130,9 @@ async def test_counting_tokens_costs_nothing_and_teaches_nothing(
         assert gateway.metric("crossover_tokens_total", backend="box", model="tuned", token_type="input") == 0
         assert gateway.metric("crossover_usage_total", backend="box", certainty="exact") == 3
         assert gateway.core.fleet.lengths.expected("tuned", "app") == before
+        facts, _ = gateway.router.noted[-1]
+        assert facts.max_output_tokens == 1
+        assert not facts.may_hold
 
 
 async def test_a_broken_messages_stream_is_booked_with_the_prompt_it_told_and_the_tokens_that_passed(

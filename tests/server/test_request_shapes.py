@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.policy.schema import AliasSettings, ServedBy
-from gateway.routing.facts import Operation, RequestFacts
+from gateway.routing.facts import Operation
 from gateway.server.errors import ApiError
-from gateway.server.request import Headers, ParsedBody, facts_of, first_of_prompt, parse_body, prompt_bytes
+from gateway.server.request import ParsedBody, demands, first_of_prompt, parse_body, prompt_bytes
 
 TEXT = "How many days of paid leave do I have?"
 PICTURE = "A" * 200_000
@@ -18,11 +17,6 @@ PICTURE = "A" * 200_000
 
 def parsed(operation: Operation, **body: Any) -> ParsedBody:
     return parse_body(msgspec.json.encode({"model": "tuned", **body}), operation)
-
-
-def facts(operation: Operation, **body: Any) -> RequestFacts:
-    alias = AliasSettings(served_by=[ServedBy(backend="box", model="m")])
-    return facts_of(parsed(operation, **body), operation, alias, Headers(), 10)
 
 
 @pytest.mark.parametrize(
@@ -73,21 +67,14 @@ def test_the_limit_of_an_answer_is_read_under_its_own_name(operation: Operation,
     ],
 )
 def test_what_a_backend_needs_is_the_path_and_nothing_else(operation: Operation, path: str) -> None:
-    asked = facts(operation, tools=[{"type": "function"}], temperature=0.3, thinking={"type": "adaptive"})
-    assert asked.demands == {path}
+    asked = parsed(operation, tools=[{"type": "function"}], temperature=0.3, thinking={"type": "adaptive"})
+    assert demands(asked.fields, operation) == {path}
 
 
 @pytest.mark.parametrize("operation", ["embeddings", "count_tokens"])
 def test_what_is_never_streamed_is_not_streamed(operation: Operation) -> None:
     assert not parsed(operation, stream=True).stream
     assert parsed("responses", stream=True).stream
-
-
-def test_counting_tokens_is_work_of_one_token_and_is_never_kept_waiting() -> None:
-    counting = facts("count_tokens", messages=[], max_tokens=1000)
-    assert counting.max_output_tokens == 1
-    assert not counting.may_hold
-    assert facts("messages", messages=[], max_tokens=1000).may_hold
 
 
 @pytest.mark.parametrize(

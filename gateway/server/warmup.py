@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import time
 
 import msgspec
 
@@ -17,6 +15,7 @@ from gateway.backends.errors import UpstreamError
 from gateway.policy.schema import ServedBy
 from gateway.server.attempt import AttemptRun
 from gateway.server.core import Core
+from gateway.server.ids import new_id
 from gateway.server.request import parse_body, prompt_bytes
 
 log = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class Warmups:
             {"model": alias, "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 1}
         )  # fmt: skip
         fields = parse_body(body).fields
-        operation_id = f"warm-{int(time.time() * 1000):011x}{secrets.token_hex(6)}"
+        operation_id = f"warm-{new_id()}"
         request = UpstreamRequest(
             operation="chat",
             target=target,

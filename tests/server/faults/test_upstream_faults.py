@@ -56,7 +56,7 @@ ROWS = [
             Row("resets", streamed, 502, UNREACHABLE),
             Row("half a head", streamed, 502, UNREACHABLE),
             Row("no http", streamed, 502, GARBAGE),
-            Row("wrong type", streamed, 502, GARBAGE),
+            Row("wrong type", streamed, 502, UNREACHABLE if streamed else GARBAGE),
             Row("500 html", streamed, 502, None, certainty="missing"),
             Row("503", streamed, 503, None, certainty="missing"),
             Row("401", streamed, 502, "backend_refused", certainty="missing"),

@@ -146,9 +146,11 @@ ROUTING: list[Panel] = [
     ),
     lines(
         "The gateway's own time",
-        "What the gateway takes before it sends a request on: reading, deciding, counting.",
+        "What the gateway takes before it sends a request on: reading, deciding, counting. And how late its event loop "
+        "wakes up, which every stream waits for.",
         Query(quantile(0.5, "overhead_seconds"), "p50"),
         Query(quantile(0.95, "overhead_seconds"), "p95"),
+        Query(quantile(0.99, "event_loop_lag_seconds"), "loop late, p99"),
         unit=panels.SECONDS,
         filled=0,
     ),

@@ -21,8 +21,7 @@ class Fault(enum.Enum):
     UPSTREAM = "upstream"
     """Unreachable, hung, broken, garbage, or our own credentials refused."""
     DEADLINE = "deadline"
-    """The time that the request itself or `timeouts.total_seconds` allowed is over. Who was slow cannot be told (its
-    client may be), and no time is left for another backend."""
+    """The time that the request itself allows is over: nobody's fault, and none is left for another backend."""
 
 
 class UpstreamError(Exception):
@@ -94,10 +93,10 @@ def deadline_exceeded(header: str, seconds: float) -> UpstreamError:
 
 
 def too_slow(backend: str, seconds: float) -> UpstreamError:
-    """An answer that was not whole after `timeouts.total_seconds`."""
+    """The answer as a whole took too long."""
     return UpstreamError(
-        f"the answer of backend {backend!r} was not whole after {seconds:g} s (timeouts.total_seconds)",
-        status=504, type="timeout_error", code="backend_timeout", fault=Fault.DEADLINE,
+        f"backend {backend!r} did not finish its answer in time ({seconds:g} s)",
+        status=504, type="timeout_error", code="backend_timeout", fault=Fault.UPSTREAM,
     )  # fmt: skip
 
 

@@ -39,6 +39,8 @@ class Allowed(msgspec.Struct, frozen=True):
 
     def exceeded(self, now: float, *, answering: bool = False) -> UpstreamError | None:
         """None: there is time left. `answering`: the first byte has come."""
+        if self.latency_seconds is None and self.ttft_seconds is None:
+            return None
         now += CLOCK_STEP_SECONDS
         if self.latency_seconds is not None and now >= self.end:
             return deadline_exceeded("x-crossover-max-latency-ms", self.latency_seconds)

@@ -8,9 +8,9 @@ import json
 import pytest
 
 from tests.gateway_process import API_KEY
-from tests.server.faults.books import sockets
+from tests.server.faults.books import sockets, until
 from tests.server.faults.client import Client, request
-from tests.server.faults.conftest import MAX_BODY_BYTES, Served
+from tests.server.faults.conftest import HANGS, MAX_BODY_BYTES, Served
 from tests.server.faults.upstream import message
 
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\n"
@@ -207,3 +207,18 @@ async def test_a_bad_request_behind_a_good_one_does_not_spoil_its_answer(served:
         first = await client.read()
         assert (first.status, first.done) == (200, True)
         assert (await client.read()).status == 400
+
+
+async def test_a_client_that_closes_its_side_has_left(served: Served) -> None:
+    """What it sends before it does is a request like any other, but nothing tells this FIN from that of a close."""
+    async with Client(served.gateway.root) as client:
+        asked = served.asked
+        await client.send(request(chat(HANGS)))
+        await until(lambda: served.asked == asked + 1, "it does not reach the upstream")
+        assert client.writer is not None
+        client.writer.write_eof()
+        assert client.reader is not None
+        assert await asyncio.wait_for(client.reader.read(), 20) == b""
+    cancelled = 'crossover_requests_total{backend="box",model="tuned",outcome="cancelled"}'
+    await asyncio.to_thread(served.gateway.wait_for_metric, cancelled, 1.0)
+    await works(served)

@@ -155,8 +155,8 @@ class Line(asyncio.Protocol):
         sent = Sent(number, way, self._backend, prompt_tokens(asked["messages"]))
         attempts.append(sent)
         events = 0 if number % 97 == 0 else 1 + number % 7
-        if way in BEFORE:
-            BEFORE[way](self)
+        if way in BEFORE or way in ENDLESS:
+            (BEFORE.get(way) or ENDLESS[way])(self)
         elif asked.get("stream"):
             self._stream(way, sent, events)
         else:
@@ -239,13 +239,16 @@ BEFORE: dict[str, Callable[[Line], None]] = {
     "resets": lambda line: line.transport.abort(),
     "no http": lambda line: line.end(b"\x00\x01 not HTTP at all\r\n\r\n"),
     "half a head": lambda line: line.end(b"HTTP/1.1 200 OK\r\ncontent-ty"),
+    "huge line": lambda line: line.end(STREAM + b"%x\r\n" % HUGE_BYTES + b"x" * HUGE_BYTES + b"\r\n"),
+}
+ENDLESS: dict[str, Callable[[Line], None]] = {
     "1 GB line": lambda line: line.pour(STREAM + b"%x\r\ndata: " % GB, b"x" * 2**16, GB),
     "1 GB body": lambda line: line.pour(JSON + b"content-length: %d\r\n\r\n" % GB, b"x" * 2**16, GB),
     "1 GB head": lambda line: line.pour(b"HTTP/1.1 200 OK\r\nx-long: ", b"x" * 2**16, GB),
     "1 GB error": lambda line: line.pour(b"HTTP/1.1 500 Oops\r\ncontent-length: %d\r\n\r\n" % GB, b"<p>" * 2**14, GB),
     "firehose": lambda line: line.pour(STREAM, BIG_CHUNK, FIREHOSE_BYTES, _chunk(DONE) + b"0\r\n\r\n"),
-    "huge line": lambda line: line.end(STREAM + b"%x\r\n" % HUGE_BYTES + b"x" * HUGE_BYTES + b"\r\n"),
 }
+"""Answers that are never whole, or very long."""
 MID_STREAM: dict[str, Callable[[Line], None]] = {
     "cut": lambda line: line.transport.close(),
     "reset": lambda line: line.transport.abort(),

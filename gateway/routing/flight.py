@@ -55,25 +55,29 @@ class Follows(Protocol):
 
 
 class UnderWay:
-    """Brackets an attempt: `with tracker.under_way(tokens, clock) as first_token`. Call what it gives when the first
-    token has come."""
+    """Brackets an attempt: `with tracker.under_way(tokens, clock) as flight`. Call it when the first token has come."""
 
-    __slots__ = ("_clock", "_tracker", "flight")
+    __slots__ = ("_clock", "_tracker", "flight", "over_at")
 
     def __init__(
-        self, tracker: Follows, prompt_tokens: int, clock: Callable[[], float], expected_ttft_seconds: float | None
-    ) -> None:
+        self, tracker: Follows, prompt_tokens: int, clock: Callable[[], float], expected_ttft_seconds: float | None,
+        now: float | None = None,
+    ) -> None:  # fmt: skip
+        """`now`: the clock, where it was just looked at."""
         self._tracker = tracker
         self._clock = clock
-        self.flight = tracker.sent(prompt_tokens, clock(), expected_ttft_seconds)
+        self.over_at: float | None = None
+        """When it was over, where that is known at the bracket's end. (One moment for all that is noted of it: each
+        later one would move the tracker's figures on once more.)"""
+        self.flight = tracker.sent(prompt_tokens, clock() if now is None else now, expected_ttft_seconds)
 
     def __enter__(self) -> UnderWay:
         return self
 
-    def __call__(self) -> None:
-        self._tracker.first_token(self.flight, self._clock())
+    def __call__(self, now: float | None = None) -> None:
+        self._tracker.first_token(self.flight, self._clock() if now is None else now)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tracker.ended(self.flight, self._clock())
+        self._tracker.ended(self.flight, self._clock() if self.over_at is None else self.over_at)

@@ -121,9 +121,10 @@ class Tracker:
             self.circuit.probed()
 
     def under_way(
-        self, prompt_tokens: int, clock: Callable[[], float], expected_ttft_seconds: float | None = None
-    ) -> UnderWay:
-        return UnderWay(self, prompt_tokens, clock, expected_ttft_seconds)
+        self, prompt_tokens: int, clock: Callable[[], float], expected_ttft_seconds: float | None = None,
+        now: float | None = None,
+    ) -> UnderWay:  # fmt: skip
+        return UnderWay(self, prompt_tokens, clock, expected_ttft_seconds, now)
 
     def _believe_read(self, now: float) -> None:
         """Requests that are not streamed, and that decode by now as far as one can know."""

@@ -53,24 +53,26 @@ class AttemptRun:
     async def run(self, relay: Callable[[Reply], Awaitable[None]]) -> None:
         """`relay` passes the answer on. Raises `UpstreamError`, and whatever `relay` raises."""
         core, name, request = self._core, self._backend, self._request
-        tracker = core.fleet.trackers[name]
+        tracker, meter = core.fleet.trackers[name], core.meter
         started = core.clock()
-        expected_cold = self._expect_cold_start(started)
-        call = _Call(core, name)
+        windowed = name in core.windowed
+        expected_cold = windowed and self._expect_cold_start(started)
+        call = _Call(core, name) if windowed else None
         request.wire.listener = call
         reply: Reply | None = None
         copy: int | None = None
         silent = None if request.stream or self._predicted is None else self._predicted.ttft_seconds
-        with tracker.under_way(self._input_tokens, core.clock, silent) as first_token:
-            core.meter.attempt_under_way(name, started)
+        with tracker.under_way(self._input_tokens, core.clock, silent, started) as under_way:
+            meter.attempt_under_way(name, started)
             try:
                 reply = await core.backends[name].send(request)
                 self.answered_at = answered = core.clock()
-                first_token()
+                under_way(answered)
                 if request.stream:
                     self._ttft = answered - started
                 tracker.answering()
-                copy = core.meter.window_call_began(name, reply.admitted_at, answered, call.ticket)
+                if call is not None:
+                    copy = meter.window_call_began(name, reply.admitted_at, answered, call.ticket)
                 await relay(reply)
                 self.outcome, self.status = "ok", 200
                 tracker.succeeded()
@@ -81,24 +83,26 @@ class AttemptRun:
                     blame(tracker, error, core.clock())
                 elif not core.deployments.lost(request.alias, name, request.target.model):
                     tracker.broke(error.message, core.clock())
-                if expected_cold and not call.cold and request.wire.sent_at is None:
+                if expected_cold and call is not None and not call.cold and request.wire.sent_at is None:
                     tracker.answering()  # refused, or never sent: nobody else is to wait for a copy
                 raise error from None
             finally:
-                now = core.clock()
+                under_way.over_at = now = core.clock()
                 if reply is not None:
                     self.usage = reply.usage
                     reply.close()
                 elif request.wire.sent_at is not None:
                     # It was sent, and nobody said that it was refused: it may be billed, and opens a window.
                     self.usage = Usage(self._input_tokens, 0, "estimated")
-                    copy = core.meter.window_call_began(name, request.wire.sent_at, now, call.ticket)
-                core.meter.attempt_over(name, now)
-                core.meter.window_call_refused(name, call.ticket)
-                core.meter.window_call_ended(name, copy)
+                    if call is not None:
+                        copy = meter.window_call_began(name, request.wire.sent_at, now, call.ticket)
+                meter.attempt_over(name, now)
+                if call is not None:
+                    meter.window_call_refused(name, call.ticket)
+                    meter.window_call_ended(name, copy)
                 self._book(started, now - started, reply is not None)
                 if reply is not None:
-                    self._learn(now - started, first_token.flight)
+                    self._learn(now - started, now, under_way.flight)
 
     def _whose(self, failure: UpstreamError) -> UpstreamError:
         """What was waited for no longer because the request allows no more is no fault of the backend."""
@@ -121,21 +125,21 @@ class AttemptRun:
         )  # fmt: skip
         core.meter.attempt_ended(request.alias, record, usage, asked_for=self._facts is not None)
 
-    def _learn(self, seconds: float, flight: Flight) -> None:
+    def _learn(self, seconds: float, now: float, flight: Flight) -> None:
         """What this attempt says about the next ones. Only streams tell when the first token came."""
         core, name, usage, ttft = self._core, self._backend, self.usage, self._ttft
         tracker = core.fleet.trackers[name]
-        tracker.generated(usage.output_tokens, core.clock())
+        tracker.generated(usage.output_tokens, now)
         if self._facts is None:
             return
         alias = self._facts.alias
         if ttft is not None:
             per_token = (seconds - ttft) / (usage.output_tokens - 1) if usage.output_tokens > 1 else None
             core.series.latency(name, alias, ttft, per_token, self._request.target.generation)
-            core.latencies.observed(name, ttft, per_token, core.clock())
+            core.latencies.observed(name, ttft, per_token, now)
             if self.outcome == "ok" and self._predicted is not None:
                 tracker.observed(
-                    self._predicted, ttft, per_token, core.clock(),
+                    self._predicted, ttft, per_token, now,
                     flight=flight, output_tokens=usage.output_tokens, ceiling=self._facts.ceiling,
                 )  # fmt: skip
         if self.outcome == "ok" and usage.certainty == "exact" and self._facts.operation != "count_tokens":

@@ -59,6 +59,8 @@ class Core:
         self.settings: Mapping[str, BackendSettings] = serving
         self.backends: Mapping[str, Backend] = {name: _backend(name, settings) for name, settings in serving.items()}
         costs = {name: None if s.cost is None else s.cost.model() for name, s in serving.items()}
+        self.windowed = frozenset(name for name, cost in costs.items() if cost is not None and cost.kind == "window")
+        """Backends that are paid by windows of their copies: only they need each call told."""
         speeds = {name: SpeedModel.of(settings.speed) for name, settings in serving.items()}
         self.series = Series(
             {b: [a for a, s in policy.aliases.items() if any(t.backend == b for t in s.served_by)] for b in serving},

@@ -83,7 +83,10 @@ class AttemptRun:
                     tracker.broke(error.message, core.clock())
                 if expected_cold and not call.cold and request.wire.sent_at is None:
                     tracker.answering()  # refused, or never sent: nobody else is to wait for a copy
-                raise error from None
+                try:
+                    raise error from None
+                finally:
+                    del error  # else it and this frame hold each other, and all that came, until a full collection
             finally:
                 now = core.clock()
                 if reply is not None:

@@ -85,7 +85,10 @@ class AttemptRun:
                     tracker.broke(error.message, core.clock())
                 if expected_cold and call is not None and not call.cold and request.wire.sent_at is None:
                     tracker.answering()  # refused, or never sent: nobody else is to wait for a copy
-                raise error from None
+                try:
+                    raise error from None
+                finally:
+                    del error  # else it and this frame hold each other, and all that came, until a full collection
             finally:
                 under_way.over_at = now = core.clock()
                 if reply is not None:

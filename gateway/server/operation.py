@@ -213,7 +213,7 @@ class OperationRun:
                 if self._answering:
                     self._end_with_error(error)
                     return
-                failure = error
+                failure = error.with_traceback(None)  # which holds this frame, and all that came, in a circle
                 if not error.may_try_another:
                     break
         assert failure is not None

@@ -104,3 +104,19 @@ async def test_a_client_that_reads_slowly_slows_its_backend_and_loses_nothing(
             assert answer.count(b'"delta"') == upstream.poured // len(BIG_CHUNK)
             assert peak_memory_mb(pid) - before <= 32
         await asyncio.to_thread(gateway.wait_for_metric, 'crossover_inflight_requests{backend="box"}', 0.0)
+
+
+async def test_what_a_failed_attempt_read_is_let_go_at_once(start_gateway: Callable[..., GatewayProcess]) -> None:
+    places = tuple(f"box{number}" for number in range(12))
+    with upstream_in_a_thread(lambda number, attempt: "huge line", places) as upstream:
+        served = [{"backend": name, "model": "m"} for name in places]
+        backends = {name: box(url) for name, url in upstream.urls.items()}
+        routing = {"max_attempts": 3}
+        gateway = start_gateway(backends=backends, aliases={"tuned": {"served_by": served}}, routing=routing)
+        before = memory_mb(gateway.process.pid)
+        async with Client(gateway.root) as client:
+            for number in range(1, 11):
+                seen = await client.ask(request({"model": "tuned", "stream": True, "messages": message(number, 50)}))
+                assert seen.status == 502
+        assert sum(len(tried) for tried in upstream.by_operation.values()) == 30
+        assert peak_memory_mb(gateway.process.pid) - before <= 64  # 30 times 4 MB were read

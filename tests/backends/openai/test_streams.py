@@ -80,7 +80,7 @@ async def test_the_total_deadline_ends_a_stream_that_never_falls_silent(takes_ch
         reply = await backend.send(request(total_seconds=0.2))
         error = await broken_off(reply, Collector(takes_chunks=takes_chunks))
         assert (error.code, error.status) == ("backend_timeout", 504)
-        assert "was not whole" in error.message
+        assert "did not finish" in error.message
         assert reply.usage.output_tokens > 1
         await peer.sees_the_end()
 
@@ -89,7 +89,7 @@ async def test_the_total_deadline_holds_while_the_client_takes_nothing() -> None
     async with backend_for(once(STREAM_HEAD + chunk(word("one")), chunk(word("two")))) as (backend, peer):
         reply = await backend.send(request(total_seconds=0.2))
         error = await broken_off(reply, Collector(most_bytes=1))
-        assert "was not whole" in error.message
+        assert "did not finish" in error.message
         await peer.sees_the_end()
 
 

@@ -63,6 +63,31 @@ class Endpoint:
 class OperationRun:
     """What happens to one request. Books what it did, however it ends."""
 
+    # What is known of it, from nothing on.
+    _headers = Headers()
+    _key = ""
+    _parsed: ParsedBody | None = None
+    _facts: RequestFacts | None = None
+    _prompt_bytes = 0
+    _reason: Reason = "none"
+    _held_seconds = 0.0
+    _wrong = False
+    """It was last sent where answers are below the quality it needs."""
+    _turned_away = False
+    """Refused, because nobody is predicted to be in time."""
+    _answering = False
+    """Headers have gone out: from here on no other backend can be tried."""
+    _attempts = 0
+    _backend: str | None = None
+    _target: ServedBy | None = None
+    _kept: Kept | None = None
+    _usage = MISSING
+    _ttft: float | None = None
+    _outcome: Outcome = "refused"
+    _status = 0
+    _trace: OperationTrace | None = None
+    """None: traces are off, or it was refused at the door."""
+
     def __init__(self, core: Core, operation: Operation, warmups: Warmups, exchange: Exchange) -> None:
         self._arrived = core.clock()
         self._core = core
@@ -70,31 +95,8 @@ class OperationRun:
         self._operation: Operation = operation
         self._exchange = exchange
         self._id = new_id()
-        self._headers = Headers()
         self._allowed = Allowed(self._arrived)
-        self._key = ""
-        self._parsed: ParsedBody | None = None
-        self._facts: RequestFacts | None = None
-        self._prompt_bytes = 0
-        self._reason: Reason = "none"
-        self._held_seconds = 0.0
-        self._wrong = False
-        """It was last sent where answers are below the quality it needs."""
-        self._turned_away = False
-        """Refused, because nobody is predicted to be in time."""
-        self._answering = False
-        """Headers have gone out: from here on no other backend can be tried."""
-        self._attempts = 0
-        self._backend: str | None = None
-        self._target: ServedBy | None = None
-        self._kept: Kept | None = None
-        self._usage = MISSING
-        self._ttft: float | None = None
-        self._outcome: Outcome = "refused"
-        self._status = 0
         self._sent: list[Attempt] = []
-        self._trace: OperationTrace | None = None
-        """None: traces are off, or it was refused at the door."""
 
     async def run(self) -> None:
         try:

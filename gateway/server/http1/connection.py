@@ -14,6 +14,7 @@ from gateway.server.http1.limits import Limits
 
 _CONTENT_LENGTH = b"content-length"
 _EXPECT = b"expect"
+_FRAMING = frozenset({_CONTENT_LENGTH, b"transfer-encoding"})
 
 
 class Owner(Protocol):
@@ -45,7 +46,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_current", "_expects", "_head_bytes", "_headers", "_in_head", "_length", "_limits", "_lingering", "_loop",
-        "_owner", "_parser", "_reading", "_refusal", "_target", "_transport", "_waiting", "closed", "full", "peer",
+        "_owner", "_parser", "_reading", "_refusal", "_target", "_transport", "_upgrade_offered", "_waiting", "closed",
+        "full", "peer",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
@@ -70,6 +72,8 @@ class Connection(asyncio.Protocol):
         self._expects = False
         self._in_head = True
         self._head_bytes = 0
+        self._upgrade_offered = False
+        """The head just read offers another protocol: the parser stops behind it."""
         self._lingering = False
         self._refusal: _Refused | None = None
         """What came behind the exchanges above is no request: said when they are answered."""
@@ -91,9 +95,7 @@ class Connection(asyncio.Protocol):
         if self._in_head:
             self._head_bytes += len(data)
         try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade as error:
-            self._without_upgrade(data, error)
+            self._parse(parser, data)
         except httptools.HttpParserError as error:
             self._refuse(error)
         if self._parser is not None and self._in_head and self._head_bytes > self._limits.head_bytes:
@@ -129,6 +131,29 @@ class Connection(asyncio.Protocol):
         if self._current is not None:
             self._current.resumed()
 
+    # Reading
+
+    def _parse(self, parser: httptools.HttpRequestParser, data: bytes) -> None:
+        rest: bytes | memoryview = data
+        while True:
+            try:
+                parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as error:
+                rest = memoryview(rest)[error.args[0] :]
+                parser = self._without_upgrade()
+            else:
+                return
+
+    def _without_upgrade(self) -> httptools.HttpRequestParser:
+        """The client offers another protocol, as Java's HttpClient does: it is answered in this one. The parser has
+        stopped before the body, whose length this side knows as any other does: read as a request it would be one
+        that somebody smuggled past a proxy. A parser that was told of the framing alone reads it, and what follows."""
+        parser = self._parser = httptools.HttpRequestParser(self)
+        headers = [] if self._reading is None else self._reading.headers
+        framing = b"".join([b"%b: %b\r\n" % header for header in headers if header[0] in _FRAMING])
+        parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % framing)
+        return parser
+
     # httptools: called within `feed_data`
 
     def on_message_begin(self) -> None:
@@ -151,6 +176,10 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         limits, parser, headers = self._limits, self._parser, self._headers
         assert parser is not None
+        if self._upgrade_offered:  # the head that stands in for the one before: `_without_upgrade`
+            self._upgrade_offered = False
+            self._headers = []
+            return
         if self._head_bytes > limits.head_bytes and _size(self._target, headers) > limits.head_bytes:
             raise self._too_long_a_head()
         if len(headers) > limits.header_count:
@@ -161,11 +190,13 @@ class Connection(asyncio.Protocol):
         path, _, query = target.partition(b"?")
         modern = parser.get_http_version() == "1.1"
         exchange = Exchange(
-            self, parser.get_method(), path, query, headers, modern=modern, keep_alive=parser.should_keep_alive(),
+            self, parser.get_method(), path, query, headers, modern=modern,
+            keep_alive=modern and parser.should_keep_alive(),  # of HTTP/1.0 none: it would have to be told
             expects=self._expects and modern, limit=limits.body_bytes,
         )  # fmt: skip
         if self._length > 0:
             exchange.announce(self._length)
+        self._upgrade_offered = parser.should_upgrade()
         self._headers = []  # what may still come are trailers: read and dropped
         self._in_head = False
         self._head_bytes = 0
@@ -177,6 +208,8 @@ class Connection(asyncio.Protocol):
             self._reading.feed(body)
 
     def on_message_complete(self) -> None:
+        if self._upgrade_offered:
+            return  # so says a parser that takes the body for the other protocol
         reading, self._reading = self._reading, None
         self._in_head = True
         self._head_bytes = 0
@@ -257,13 +290,6 @@ class Connection(asyncio.Protocol):
         self._loop.call_later(self._limits.linger_seconds, transport.abort)
 
     # Refusals below HTTP
-
-    def _without_upgrade(self, data: bytes, error: httptools.HttpParserUpgrade) -> None:
-        """The client offers another protocol: it is answered in this one. What follows is read anew."""
-        self._parser = httptools.HttpRequestParser(self)
-        rest = data[error.args[0] :]
-        if rest:
-            self.data_received(rest)
 
     def _too_long_a_head(self) -> _Refused:
         most = self._limits.head_bytes

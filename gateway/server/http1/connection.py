@@ -226,6 +226,11 @@ class Connection(asyncio.Protocol):
 
     # For the exchange
 
+    @property
+    def ending(self) -> bool:
+        """No further request is taken: an answer says so."""
+        return self._owner.ending
+
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self.closed:
             self._transport.write(data)

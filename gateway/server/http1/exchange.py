@@ -156,7 +156,7 @@ class Exchange:
         """The whole answer. `headers` say nothing of its length. `close`: no further request on this connection."""
         if self.gone or self.ended:
             return
-        if close or not self.body_complete:
+        if close or not self.body_complete or self._connection.ending:
             self._keep_alive = False
         self.started = True
         framing = b"content-length: %d\r\n" % len(body)
@@ -173,6 +173,8 @@ class Exchange:
         """The head goes out with the first bytes. `framed_by_headers`: they hold a Content-Length, or the status allows
         no body."""
         self.started = True
+        if not self.body_complete or self._connection.ending:
+            self._keep_alive = False
         if framed_by_headers:
             framing = b"" if self._keep_alive else _CLOSE
         elif self._modern:

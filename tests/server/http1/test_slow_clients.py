@@ -141,5 +141,6 @@ async def test_requests_behind_the_last_answer_do_not_spoil_it() -> None:
         got = await reader.read()
         assert got.endswith(KILOBYTES)
         assert got.count(b"HTTP/1.1 200") == 1
+        assert b"connection: close" in got  # so that nobody sends another one after it
         writer.close()
         assert await draining

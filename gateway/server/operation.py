@@ -117,7 +117,11 @@ class OperationRun:
             self._book()
 
     def _say_that_the_server_stops(self) -> None:
-        if self._answering and self._streaming:
+        if not self._answering:
+            outcome = self._outcome
+            self._refuse(ApiError.upstream(shutting_down()))
+            self._outcome = outcome  # what it did until then is what a cancelled one does
+        elif self._streaming:
             self._end_with_error(shutting_down())
 
     def _apologize(self) -> None:

@@ -25,6 +25,8 @@ from gateway.server.console.stream import MOST_LISTENERS, EventStream, Stream
 from gateway.server.core import Core
 from gateway.server.decisions import explained
 from gateway.server.errors import ApiError
+from gateway.server.http1 import BodyBroken, BodyTooLarge
+from gateway.server.request import body_broken
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +54,6 @@ class _ConsoleRoute(APIRoute):
                 answer = await handle(request)
             except ApiError as error:
                 answer = Response(error.body(), error.status, media_type="application/json")
-                if error.status in (408, 413):
-                    answer.headers["connection"] = "close"  # the rest of the body is not read
                 if error.retry_after_seconds is not None:
                     answer.headers["retry-after"] = str(round(error.retry_after_seconds) + 1)
             return answer
@@ -228,14 +228,19 @@ def _require_own_page(request: Request) -> None:
 async def _key(request: Request, as_json: bool) -> bytes:
     """The key that was sent; empty where none was."""
     body = bytearray()
+    too_large = ApiError(413, f"A login has at most {MOST_LOGIN_BYTES} bytes.", code="request_too_large")
     try:
         async with asyncio.timeout(LOGIN_SECONDS):
             async for part in request.stream():
                 body += part
                 if len(body) > MOST_LOGIN_BYTES:
-                    raise ApiError(413, f"A login has at most {MOST_LOGIN_BYTES} bytes.", code="request_too_large")
+                    raise too_large
     except TimeoutError:
         raise ApiError(408, f"The login did not arrive within {LOGIN_SECONDS:g} s.", code="body_timeout") from None
+    except BodyTooLarge:
+        raise too_large from None
+    except BodyBroken as error:
+        raise body_broken(error) from None
     except ClientDisconnect:
         raise ApiError(400, "The connection was closed before the whole login had come.") from None
     try:

@@ -30,7 +30,7 @@ def _scope(exchange: Exchange, server: tuple[str, int]) -> dict[str, Any]:
     client, scheme = client_and_scheme(exchange.headers, exchange.peer)
     return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": exchange.method.decode("ascii"),
         "scheme": scheme,

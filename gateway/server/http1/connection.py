@@ -14,6 +14,7 @@ from gateway.server.http1.limits import Limits
 
 _CONTENT_LENGTH = b"content-length"
 _EXPECT = b"expect"
+_FRAMING = frozenset({_CONTENT_LENGTH, b"transfer-encoding"})
 
 
 class Owner(Protocol):
@@ -44,8 +45,9 @@ class Connection(asyncio.Protocol):
     """Made by the event loop for each client."""
 
     __slots__ = (
-        "_current", "_expects", "_head_bytes", "_headers", "_in_head", "_length", "_limits", "_lingering", "_loop",
-        "_owner", "_parser", "_reading", "_refusal", "_target", "_transport", "_waiting", "closed", "full", "peer",
+        "_current", "_expects", "_head_bytes", "_headers", "_left", "_length", "_limits", "_lingering", "_loop",
+        "_owner", "_parser", "_reading", "_refusal", "_target", "_transport", "_upgrade_offered", "_waiting", "closed",
+        "full", "peer",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
@@ -68,8 +70,12 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._length = -1
         self._expects = False
-        self._in_head = True
+        self._left = 0
+        """Bytes that the client had not taken when `takes` was last asked."""
         self._head_bytes = 0
+        """Of the head that comes, or since the last byte of a body came: of chunk extensions and trailers."""
+        self._upgrade_offered = False
+        """The head just read offers another protocol: the parser stops behind it."""
         self._lingering = False
         self._refusal: _Refused | None = None
         """What came behind the exchanges above is no request: said when they are answered."""
@@ -88,21 +94,22 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         if parser is None or self._lingering:
             return
-        if self._in_head:
+        reading, before = self._reading, 0 if self._reading is None else self._reading.size
+        if reading is None:
             self._head_bytes += len(data)
         try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade as error:
-            self._without_upgrade(data, error)
+            self._parse(parser, data)
         except httptools.HttpParserError as error:
             self._refuse(error)
-        if self._parser is not None and self._in_head and self._head_bytes > self._limits.head_bytes:
+        if reading is not None and self._reading is reading:
+            self._head_bytes = self._head_bytes + len(data) if reading.size == before else 0
+        if self._head_bytes > self._limits.head_bytes and self._parser is not None:
             self._refuse_with(self._too_long_a_head())
-        if self._current is None:
-            if self._waiting:
+        if self._waiting:
+            if self._current is None and not self.full:
                 self._start(self._waiting.popleft())
-        elif self._waiting and self._transport is not None:
-            self._transport.pause_reading()  # the next request is here: further ones can wait in the kernel
+            if self._waiting and self._transport is not None:
+                self._transport.pause_reading()  # further requests can wait in the kernel
 
     def eof_received(self) -> None:
         """The client closed its side: the transport closes, and `connection_lost` ends what is under way."""
@@ -119,15 +126,42 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.full = True
+        self.takes()
         self._owner.stalled(self, True)
         if self._current is not None:
             self._current.paused()
 
     def resume_writing(self) -> None:
         self.full = False
-        self._owner.stalled(self, False)
+        if self._transport is not None and not self._transport.is_closing():
+            self._owner.stalled(self, False)
         if self._current is not None:
             self._current.resumed()
+        else:
+            self._next()
+
+    # Reading
+
+    def _parse(self, parser: httptools.HttpRequestParser, data: bytes) -> None:
+        rest: bytes | memoryview = data
+        while True:
+            try:
+                parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as error:
+                rest = memoryview(rest)[error.args[0] :]
+                parser = self._without_upgrade()
+            else:
+                return
+
+    def _without_upgrade(self) -> httptools.HttpRequestParser:
+        """The client offers another protocol, as Java's HttpClient does: it is answered in this one. The parser has
+        stopped before the body, whose length this side knows as any other does: read as a request it would be one
+        that somebody smuggled past a proxy. A parser that was told of the framing alone reads it, and what follows."""
+        parser = self._parser = httptools.HttpRequestParser(self)
+        headers = [] if self._reading is None else self._reading.headers
+        framing = b"".join([b"%b: %b\r\n" % header for header in headers if header[0] in _FRAMING])
+        parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % framing)
+        return parser
 
     # httptools: called within `feed_data`
 
@@ -151,6 +185,10 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         limits, parser, headers = self._limits, self._parser, self._headers
         assert parser is not None
+        if self._upgrade_offered:  # the head that stands in for the one before: `_without_upgrade`
+            self._upgrade_offered = False
+            self._headers = []
+            return
         if self._head_bytes > limits.head_bytes and _size(self._target, headers) > limits.head_bytes:
             raise self._too_long_a_head()
         if len(headers) > limits.header_count:
@@ -161,13 +199,14 @@ class Connection(asyncio.Protocol):
         path, _, query = target.partition(b"?")
         modern = parser.get_http_version() == "1.1"
         exchange = Exchange(
-            self, parser.get_method(), path, query, headers, modern=modern, keep_alive=parser.should_keep_alive(),
+            self, parser.get_method(), path, query, headers, modern=modern,
+            keep_alive=modern and parser.should_keep_alive(),  # of HTTP/1.0 none: it would have to be told
             expects=self._expects and modern, limit=limits.body_bytes,
         )  # fmt: skip
         if self._length > 0:
             exchange.announce(self._length)
+        self._upgrade_offered = parser.should_upgrade()
         self._headers = []  # what may still come are trailers: read and dropped
-        self._in_head = False
         self._head_bytes = 0
         self._reading = exchange
         self._waiting.append(exchange)
@@ -177,14 +216,20 @@ class Connection(asyncio.Protocol):
             self._reading.feed(body)
 
     def on_message_complete(self) -> None:
+        if self._upgrade_offered:
+            return  # so says a parser that takes the body for the other protocol
         reading, self._reading = self._reading, None
-        self._in_head = True
         self._head_bytes = 0
         if reading is not None:
             reading.body_complete = True
             reading.wake()
 
     # For the exchange
+
+    @property
+    def ending(self) -> bool:
+        """No further request is taken: an answer says so."""
+        return self._owner.ending
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self.closed:
@@ -200,7 +245,7 @@ class Connection(asyncio.Protocol):
             return
         self._current = None
         if not keep_alive or self._owner.ending or self._transport is None or self._transport.is_closing():
-            self._close(unread=not exchange.body_complete)
+            self._close()
         elif self._waiting or self._refusal is not None:
             # Not from here: the one that just ended is still on the stack.
             self._loop.call_soon(self._next)
@@ -215,20 +260,26 @@ class Connection(asyncio.Protocol):
 
     def end_if_idle(self) -> None:
         """The server ends: a connection on which nothing is under way closes now, another after its answer."""
-        if self._current is None and not self._waiting and not self._lingering:
-            self._close(unread=False)
+        if self._current is None:
+            self._close()
+
+    def takes(self) -> bool:
+        """The client has taken some of what was written since this was last asked."""
+        before, self._left = self._left, 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._left < before
 
     # Turns
 
     def _next(self) -> None:
-        if self._current is not None or self.closed:
+        """What waits is answered: one after the other, and not to a client that takes no answers."""
+        if self._current is not None or self.full or self.closed:
             return
-        if not self._waiting:
-            self._say_refusal()
-        else:
-            if len(self._waiting) == 1 and self._transport is not None:
-                self._transport.resume_reading()
+        if self._waiting:
             self._start(self._waiting.popleft())
+        else:
+            self._say_refusal()
+        if not self._waiting and self._transport is not None:
+            self._transport.resume_reading()
 
     def _start(self, exchange: Exchange) -> None:
         self._owner.busy(self)
@@ -243,11 +294,16 @@ class Connection(asyncio.Protocol):
         if current is not None and current.task is task:
             self.abort()
 
-    def _close(self, *, unread: bool) -> None:
+    def _close(self) -> None:
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self._lingering:
             return
+        unread = bool(self._waiting) or self._reading is not None or self._parser is None
+        self._waiting.clear()
+        self._refusal = None
         if not unread:
+            self.takes()
+            self._owner.stalled(self, True)  # if the client never takes what is left
             transport.close()
             return
         self._lingering = True
@@ -257,13 +313,6 @@ class Connection(asyncio.Protocol):
         self._loop.call_later(self._limits.linger_seconds, transport.abort)
 
     # Refusals below HTTP
-
-    def _without_upgrade(self, data: bytes, error: httptools.HttpParserUpgrade) -> None:
-        """The client offers another protocol: it is answered in this one. What follows is read anew."""
-        self._parser = httptools.HttpRequestParser(self)
-        rest = data[error.args[0] :]
-        if rest:
-            self.data_received(rest)
 
     def _too_long_a_head(self) -> _Refused:
         most = self._limits.head_bytes

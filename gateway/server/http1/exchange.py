@@ -48,8 +48,8 @@ class Exchange:
 
     __slots__ = (
         "_broken", "_chunked", "_connection", "_drain", "_expects", "_flow", "_head", "_keep_alive", "_limit",
-        "_modern", "_parts", "_size", "_waiter", "body_complete", "cancelled_by_leaving", "ended", "gone", "headers",
-        "method", "path", "query", "started", "task",
+        "_modern", "_parts", "_waiter", "body_complete", "cancelled_by_leaving", "ended", "gone", "headers",
+        "method", "path", "query", "size", "started", "task",
     )  # fmt: skip
 
     def __init__(
@@ -78,7 +78,8 @@ class Exchange:
         self._expects = expects
         self._limit = limit
         self._parts: list[bytes] = []
-        self._size = 0
+        self.size = 0
+        """Bytes of the body that have come, or that one too large is said to have."""
         self._broken: str | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drain: asyncio.Future[None] | None = None
@@ -102,16 +103,16 @@ class Exchange:
                         await self.more()
             except TimeoutError:
                 raise BodyTimeout from None
-        if self._size > self._limit:
-            raise BodyTooLarge(self._size, self._limit)
+        if self.size > self._limit:
+            raise BodyTooLarge(self.size, self._limit)
         return self.take()
 
     async def more(self) -> None:
         """Until more of the body is there, or all of it. Raises `BodyTooLarge`, `BodyBroken` or `ClientGone`."""
         if self._broken is not None:
             raise BodyBroken(self._broken)
-        if self._size > self._limit:
-            raise BodyTooLarge(self._size, self._limit)
+        if self.size > self._limit:
+            raise BodyTooLarge(self.size, self._limit)
         if self.gone:
             raise ClientGone
         if self._expects:
@@ -128,11 +129,11 @@ class Exchange:
     def announce(self, size: int) -> None:
         """What Content-Length says. One that is too large is not waited for."""
         if size > self._limit:
-            self._size = size
+            self.size = size
 
     def feed(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > self._limit:
+        self.size += len(data)
+        if self.size > self._limit:
             self._parts.clear()
         else:
             self._parts.append(data)
@@ -155,7 +156,7 @@ class Exchange:
         """The whole answer. `headers` say nothing of its length. `close`: no further request on this connection."""
         if self.gone or self.ended:
             return
-        if close or not self.body_complete:
+        if close or not self.body_complete or self._connection.ending:
             self._keep_alive = False
         self.started = True
         framing = b"content-length: %d\r\n" % len(body)
@@ -172,6 +173,8 @@ class Exchange:
         """The head goes out with the first bytes. `framed_by_headers`: they hold a Content-Length, or the status allows
         no body."""
         self.started = True
+        if not self.body_complete or self._connection.ending:
+            self._keep_alive = False
         if framed_by_headers:
             framing = b"" if self._keep_alive else _CLOSE
         elif self._modern:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Coroutine
+from itertools import takewhile
 from typing import Any
 
 from gateway.server.http1.connection import Connection
@@ -98,10 +99,9 @@ class Server:
         self._resting.pop(connection, None)
 
     def stalled(self, connection: Connection, stalled: bool) -> None:
+        self._stalled.pop(connection, None)
         if stalled:
             self._stalled[connection] = asyncio.get_running_loop().time()
-        else:
-            self._stalled.pop(connection, None)
 
     def run(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
         task = loop.create_task(self._handler(exchange))
@@ -124,14 +124,15 @@ class Server:
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
-        for waiting, seconds in (
-            (self._resting, self.limits.idle_seconds),
-            (self._stalled, self.limits.stalled_seconds),
-        ):
-            due = []
-            for connection, since in waiting.items():
-                if now - since < seconds:
-                    break  # the others came later
-                due.append(connection)
-            for connection in due:
+        for connection in _due(self._resting, now - self.limits.idle_seconds):
+            connection.abort()
+        for connection in _due(self._stalled, now - self.limits.stalled_seconds):
+            if connection.takes():
+                self.stalled(connection, True)  # slow, but alive
+            else:
                 connection.abort()
+
+
+def _due(waiting: dict[Connection, float], latest: float) -> list[Connection]:
+    """Those that wait since `latest` or longer: they stand first."""
+    return list(takewhile(lambda connection: waiting[connection] <= latest, waiting))

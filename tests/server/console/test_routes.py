@@ -150,9 +150,30 @@ async def test_what_breaks_off_or_is_nested_too_deep_is_refused_and_leaves_no_tr
     assert len(caplog.text) < 1000
 
 
-def test_a_login_that_is_too_long_ends_its_connection(visitor: httpx.Client) -> None:
-    answer = visitor.post("/console/login", content=b"x" * 5000)
-    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+@pytest.mark.parametrize(
+    ("rest", "status"),
+    [
+        (b"content-length: 6000\r\n\r\n" + b"x" * 5000, 413),
+        (b"content-length: 99000000\r\n\r\n", 413),
+        (b"transfer-encoding: chunked\r\n\r\nno size\r\n", 400),
+    ],
+    ids=["some of it came", "none of it came", "not HTTP"],
+)
+async def test_a_login_that_is_not_read_to_its_end_ends_its_connection(
+    peer_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, rest: bytes,
+    status: int,
+) -> None:  # fmt: skip
+    async with gateway_in_process(policy(peer_url), tmp_path, monkeypatch) as running:
+        host = running.root.removeprefix("http://")
+        name, _, port = host.partition(":")
+        reader, writer = await asyncio.open_connection(name, int(port))
+        head = f"POST /console/login HTTP/1.1\r\nhost: {host}\r\norigin: {running.root}\r\n"
+        writer.write(head.encode() + rest)
+        said = await reader.read()
+        writer.close()
+    assert said.startswith(b"HTTP/1.1 %d " % status)
+    assert said.count(b"connection: close") == 1
+    assert "Traceback" not in caplog.text
 
 
 def test_files_are_kept_by_the_browser_until_they_change(visitor: httpx.Client) -> None:

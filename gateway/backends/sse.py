@@ -26,7 +26,9 @@ class TokenCounts(msgspec.Struct):
     """OpenAI's usage object, as far as money needs it."""
 
     prompt_tokens: Count
-    completion_tokens: Count = 0
+    completion_tokens: Count | None = None
+    total_tokens: Count | None = None
+    """Embeddings tell this in place of `completion_tokens`."""
 
 
 class _Event(msgspec.Struct):
@@ -46,7 +48,12 @@ def usage_of(told: msgspec.Raw) -> Usage | None:
         counts = _decode_counts(told)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return Usage(counts.prompt_tokens, counts.completion_tokens, "exact")
+    read, written, total = counts.prompt_tokens, counts.completion_tokens, counts.total_tokens
+    if written is None:  # not said: never read as 0
+        if total is None:
+            return None
+        written = max(0, total - read)
+    return Usage(read, written, "exact")
 
 
 class EventTooLong(ValueError):

@@ -70,11 +70,20 @@ async def test_silence_before_the_first_byte_is_a_timeout_and_may_be_billed(stre
         await peer.sees_the_end()
 
 
-async def test_a_role_is_no_first_byte() -> None:
-    role = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+@pytest.mark.parametrize("delta", [b'"content":""', b'"content": ""', b'"content":null', b'"tool_calls":[]'])
+async def test_a_role_is_no_first_byte(delta: bytes) -> None:
+    role = b'data: {"choices":[{"index":0,"delta":{"role":"assistant",%b}}]}\n\n' % delta
     async with backend_for(once(STREAM_HEAD, chunk(role)), **QUICK) as (backend, peer):
         assert "the first byte" in (await refused(backend, request())).message
         await peer.sees_the_end()
+
+
+async def test_a_thought_beside_an_empty_content_is_a_first_byte() -> None:
+    thought = event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": "", "reasoning": "So"}}]})
+    async with backend_for(once(STREAM_HEAD, chunk(thought)), **QUICK) as (backend, _):
+        reply = await backend.send(request())
+        assert reply.first == thought
+        reply.close()
 
 
 async def test_a_request_whose_time_is_over_is_not_sent() -> None:

@@ -21,7 +21,7 @@ from gateway.backends.openai_stream import StreamReply, content_type_of
 from gateway.backends.tokens import BytesPerToken
 from gateway.backends.usage import MISSING
 from gateway.backends.whole import WholeReply
-from gateway.backends.wire import MAX_ERROR_BODY_BYTES, Patience, worded
+from gateway.backends.wire import Patience, refusal_body, worded
 from gateway.policy.schema import BackendSettings, ServedBy
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -122,7 +122,7 @@ class OpenAIBackend:
 
 
 async def _refusal(backend: str, operation: Operation, response: Response) -> UpstreamError:
-    body = await response.read(MAX_ERROR_BODY_BYTES)
+    body = await refusal_body(response)
     wait = (response.header(b"retry-after") or b"").decode("latin-1")
     seconds = float(wait) if wait.isdecimal() and len(wait) < 7 else None
     return error_from(backend, response.status, body, seconds, operation)

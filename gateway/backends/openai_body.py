@@ -26,6 +26,8 @@ def outgoing_body(request: UpstreamRequest) -> bytes | tuple[Piece, ...]:
     if request.stream and DIALECTS[request.operation].asks_for_usage:
         options = _decode_options(fields.get("stream_options", _NULL)) or {}
         options["include_usage"] = _TRUE
+        if not request.include_usage:
+            options.pop("continuous_usage_stats", None)  # it had no effect, and would put usage into every event
         fields["stream_options"] = msgspec.Raw(_encode(options))
     if len(request.body) > _COPIED_BYTES:
         for name in _LONG_FIELDS:

@@ -29,6 +29,16 @@ _decode_error = msgspec.json.Decoder(_ErrorBody).decode
 _NO_SUCH_PATH = (404, 405, 501)
 
 
+def error_at_once(backend: str, event: bytes) -> UpstreamError:
+    """The error with which a stream began. vLLM checks much of a request only then, and says in `code` the status that
+    it would have answered: 400 is the client's fault here as there."""
+    try:
+        code = _decode_error(event).error.code
+    except msgspec.DecodeError:
+        code = None
+    return error_from(backend, code if isinstance(code, int) and 400 <= code < 600 else 500, event)
+
+
 def error_from(
     backend: str, status: int, body: bytes, retry_after: float | None = None, operation: Operation = "chat"
 ) -> UpstreamError:

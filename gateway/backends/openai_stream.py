@@ -11,7 +11,7 @@ from gateway.backends.errors import UpstreamError, garbage, unreachable
 from gateway.backends.http1 import Response
 from gateway.backends.http1.chunks import one_chunk, whole_chunks
 from gateway.backends.http1.errors import HTTP1Error
-from gateway.backends.openai_errors import error_from
+from gateway.backends.openai_errors import error_at_once, error_from
 from gateway.backends.sse import MAX_EVENT_BYTES, EventTooLong
 from gateway.backends.tokens import BytesPerToken
 from gateway.backends.usage import MISSING, Usage
@@ -82,7 +82,7 @@ class StreamReply:
             except EventTooLong as error:
                 raise garbage(self._backend, str(error)) from error
             if events.error is not None:
-                raise error_from(self._backend, 500, events.error)
+                raise error_at_once(self._backend, events.error)
             if len(first) > MAX_EVENT_BYTES:
                 raise garbage(self._backend, f"no content in {len(first)} bytes of events")
             if not data and events.content_events == 0 and not events.done:

@@ -26,7 +26,9 @@ class TokenCounts(msgspec.Struct):
     """OpenAI's usage object, as far as money needs it."""
 
     prompt_tokens: Count
-    completion_tokens: Count = 0
+    completion_tokens: Count | None = None
+    total_tokens: Count | None = None
+    """Embeddings tell this in place of `completion_tokens`."""
 
 
 class _Event(msgspec.Struct):
@@ -35,6 +37,12 @@ class _Event(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _Choice(msgspec.Struct):
+    delta: dict[str, msgspec.Raw] | None = None
+
+
+_SILENT = frozenset((b'""', b"null", b"[]"))
+_decode_choice = msgspec.json.Decoder(_Choice).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_counts = msgspec.json.Decoder(TokenCounts).decode
 
@@ -46,7 +54,12 @@ def usage_of(told: msgspec.Raw) -> Usage | None:
         counts = _decode_counts(told)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return Usage(counts.prompt_tokens, counts.completion_tokens, "exact")
+    read, written, total = counts.prompt_tokens, counts.completion_tokens, counts.total_tokens
+    if written is None:  # not said: never read as 0
+        if total is None:
+            return None
+        written = max(0, total - read)
+    return Usage(read, written, "exact")
 
 
 class EventTooLong(ValueError):
@@ -144,10 +157,21 @@ class EventRelay:
         if usage is not None:
             self.usage = usage
         if read.choices:
-            # A first event that only names the role has no token.
-            self.content_events += self.content_events > 0 or b'"content":""' not in payload
+            self.content_events += self.content_events > 0 or not _only_a_role(read.choices)
             return True
         return bytes(read.usage) == b"null" or self._keep_usage
+
+
+def _only_a_role(choices: list[msgspec.Raw]) -> bool:
+    """A first event has no token if it only names the role, beside an empty content or none."""
+    for choice in choices:
+        try:
+            delta = _decode_choice(choice).delta
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        if delta is None or any(name != "role" and bytes(value) not in _SILENT for name, value in delta.items()):
+            return False
+    return True
 
 
 def end_of_events(data: bytes) -> int:

@@ -20,6 +20,7 @@ def describe(series: Series, policy: Policy, serving: Mapping[str, BackendSettin
         kind = "unknown" if cost is None else cost.kind
         series.backend_info.labels(name, kind, backend.wire or "", str(backend.simulated).lower()).set(1)
         series.capacity.labels(name).set(SpeedModel.of(backend.speed).max_tokens_per_second)
+        series.prediction_margin.labels(name).set(policy.routing.margin)
         _describe_cost(series, name, cost)
     for alias, settings in policy.aliases.items():
         for quantity, seconds in _ceilings(settings):

@@ -216,10 +216,10 @@ class OperationRun:
                 await self._attempt(body, parsed, candidate, last=position == len(order) - 1)
                 return
             except UpstreamError as error:
+                failure = error.with_traceback(None)  # which holds this frame, and all that came, in a circle
                 if self._answering:
                     self._end_with_error(error)
                     return
-                failure = error.with_traceback(None)  # which holds this frame, and all that came, in a circle
                 if not error.may_try_another:
                     break
         assert failure is not None

@@ -49,7 +49,9 @@ def test_an_event_goes_out_as_soon_as_it_is_whole() -> None:
 
 
 def test_usage_beside_content_is_read_and_passed_on() -> None:
-    both = event({"choices": [{"index": 0, "delta": {"content": "x"}}], "usage": {"prompt_tokens": 5}})
+    both = event(
+        {"choices": [{"index": 0, "delta": {"content": "x"}}], "usage": {"prompt_tokens": 5, "completion_tokens": 0}}
+    )
     relay = EventRelay(keep_usage=False)
     assert relay.feed(both) == both
     assert relay.usage == Usage(5, 0, "exact")

@@ -54,8 +54,10 @@ async def test_a_stream_is_asked_for_its_usage_and_the_client_sees_it_only_when_
         client = openai.AsyncOpenAI(base_url=gateway.url, api_key=API_KEY)
         messages: Any = [{"role": "user", "content": "hi"}]
         for asked in (False, True):
-            options: Any = {"stream_options": {"include_usage": True, "extra": 1}} if asked else {}
-            stream = await client.chat.completions.create(model="tuned", messages=messages, stream=True, **options)
+            options: Any = {"include_usage": True, "extra": 1} if asked else {"continuous_usage_stats": True}
+            stream = await client.chat.completions.create(
+                model="tuned", messages=messages, stream=True, stream_options=options
+            )
             chunks = [chunk async for chunk in stream]
             assert [c.usage.completion_tokens for c in chunks if c.usage] == ([1] if asked else [])
             sent = json.loads(peer.requests[-1].body)["stream_options"]

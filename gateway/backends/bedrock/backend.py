@@ -28,7 +28,7 @@ from gateway.backends.http1.errors import FirstByteTimeout, HTTP1Error
 from gateway.backends.http1.opening import context_for
 from gateway.backends.http1.request import request_head
 from gateway.backends.whole import WholeReply
-from gateway.backends.wire import MAX_ERROR_BODY_BYTES, Patience, worded
+from gateway.backends.wire import Patience, refusal_body, worded
 from gateway.policy.schema import BackendSettings, ServedBy
 
 # Bedrock's network drops a connection that was idle for 350 s without a word.
@@ -170,7 +170,7 @@ class BedrockBackend:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
         if response.status != 200:
             request.wire.sent_at = None  # whatever its body says, and even if that never comes
-            refusal = self._refusal(response.status, headers, await response.read(MAX_ERROR_BODY_BYTES))
+            refusal = self._refusal(response.status, headers, await refusal_body(response))
             request.wire.refused(refusal)
             raise refusal
         answer = Answer(request, int(time.time()))

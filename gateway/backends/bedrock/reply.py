@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from gateway.backends.bedrock import errors
@@ -10,7 +12,7 @@ from gateway.backends.bedrock.eventstream import DamagedStream, Decoder, Message
 from gateway.backends.bedrock.shapes import Translator
 from gateway.backends.bedrock.tally import Tally
 from gateway.backends.contract import Sink
-from gateway.backends.errors import UpstreamError, garbage
+from gateway.backends.errors import UpstreamError, garbage, too_slow
 from gateway.backends.http1 import Response
 from gateway.backends.http1.errors import HTTP1Error
 from gateway.backends.usage import Usage
@@ -65,7 +67,7 @@ class StreamReply:
             while not self._over:
                 sink.write(await self._next())
                 if sink.full:
-                    await sink.drained()
+                    await self._drained(sink)
         finally:
             self.close()
 
@@ -73,6 +75,14 @@ class StreamReply:
         if not self._over:
             self._over = True
             self._response.close()
+
+    async def _drained(self, sink: Sink) -> None:
+        """The total deadline holds for a client that reads slowly, too."""
+        try:
+            async with asyncio.timeout_at(self._response.total_due):
+                await sink.drained()
+        except TimeoutError:
+            raise self._fail(too_slow(self._backend, round(self._patience.total_seconds, 3))) from None
 
     async def _next(self) -> bytes:
         if self._failure is not None:

@@ -37,8 +37,8 @@ _decode_failure = msgspec.json.Decoder(Failure).decode
 class NamedEventRelay:
     """See `dialects.Relay`. A dialect says which events are content and which need a look, and looks at them."""
 
-    STARTS: ClassVar[bytes] = b"event:"
-    """How an event begins that may pass without a look."""
+    STARTS: ClassVar[bytes] = b"event: "
+    """How an event begins that may pass without a look. (The space may be left out: then each is looked at.)"""
     CONTENT: ClassVar[bytes]
     """How the line ends that names an event of content. A raw line break is in no JSON: text cannot look like it."""
     WORTH_A_LOOK: ClassVar[tuple[bytes, ...]]

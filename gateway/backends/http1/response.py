@@ -142,6 +142,12 @@ class Response:
         """The total deadline is no later than `due` (the loop's clock)."""
         self._total_due = min(self._total_due, due)
 
+    @property
+    def total_due(self) -> float | None:
+        """When the total deadline is over (the loop's clock), for a caller that waits for something else. None: there
+        is none."""
+        return None if self._total_due == inf else self._total_due
+
     def close(self) -> None:
         """Ends the connection unless the answer is whole. What was not taken is dropped. May be called again."""
         connection = self._connection

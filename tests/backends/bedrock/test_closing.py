@@ -126,6 +126,16 @@ async def test_a_stream_that_never_falls_silent_ends_at_its_total_deadline(start
         assert 1 <= reply.usage.output_tokens <= booked.output_tokens + 1
 
 
+async def test_the_total_deadline_holds_while_the_client_takes_nothing(start: Start) -> None:
+    async with start(model=SLOW) as (backend, served):
+        asked = request(say("hi", max_tokens=400), model=BASE, body="meta", stream=True)
+        reply = await backend.send(structs.replace(asked, total_deadline=time.monotonic() + 0.3))
+        with pytest.raises(UpstreamError) as raised:
+            await reply.relay(Collector(most_bytes=1))
+        assert raised.value.code == "backend_timeout"
+        assert len(await eventually_billed(served)) == 1
+
+
 async def test_a_call_that_never_left_is_not_billed() -> None:
     backend = BedrockBackend("cloud", backend_settings("http://127.0.0.1:9", {}))
     asked = request(say("hi"))

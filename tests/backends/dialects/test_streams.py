@@ -31,6 +31,14 @@ def test_a_stream_passes_as_it_came_however_it_is_cut(new: New, events: list[byt
 
 
 @BOTH
+def test_the_space_after_a_colon_may_be_left_out(new: New, events: list[bytes]) -> None:
+    relay = new(False)
+    bare = [one.replace(b"event: ", b"event:").replace(b"data: ", b"data:") for one in events]
+    assert b"".join(relay.feed(one) for one in bare) == b"".join(bare)
+    assert (relay.done, relay.content_events, relay.usage) == (True, 3, Usage(32, 3, "exact"))
+
+
+@BOTH
 def test_it_is_not_done_before_its_last_event(new: New, events: list[bytes]) -> None:
     relay = new(False)
     for one in events[:-1]:

@@ -16,7 +16,9 @@ from gateway.backends.usage import Usage
     ("operation", "body", "expected"),
     [
         ("chat", {"usage": {"prompt_tokens": 7, "completion_tokens": 0}}, Usage(7, 0, "exact")),
-        ("chat", {"usage": {"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 5}}}, Usage(7, 0, "exact")),
+        ("chat", {"usage": {"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 5}}}, None),
+        ("chat", {"usage": {"prompt_tokens": 7, "completion_tokens": None, "total_tokens": 9}}, Usage(7, 2, "exact")),
+        ("chat", {"usage": {"prompt_tokens": 7, "completion_tokens": None}}, None),
         ("embeddings", {"usage": {"prompt_tokens": 7, "total_tokens": 7}}, Usage(7, 0, "exact")),
         ("chat", {"usage": {"input_tokens": 7, "output_tokens": 2}}, None),
         (

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 import socket
 
 import pytest
 
 from gateway.backends.errors import Fault
+from gateway.backends.http1 import Response
 from gateway.backends.sse import MAX_EVENT_BYTES
 from gateway.backends.usage import MISSING
 from tests.backends.http1.peer import Line, once, until
 from tests.backends.openai.peer import (
+    DONE,
     STREAM_HEAD,
     backend_at,
     backend_for,
     begin_stream,
     broken_off,
     chunk,
+    event,
     open_connections,
     refused,
     request,
@@ -65,11 +70,20 @@ async def test_silence_before_the_first_byte_is_a_timeout_and_may_be_billed(stre
         await peer.sees_the_end()
 
 
-async def test_a_role_is_no_first_byte() -> None:
-    role = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+@pytest.mark.parametrize("delta", [b'"content":""', b'"content": ""', b'"content":null', b'"tool_calls":[]'])
+async def test_a_role_is_no_first_byte(delta: bytes) -> None:
+    role = b'data: {"choices":[{"index":0,"delta":{"role":"assistant",%b}}]}\n\n' % delta
     async with backend_for(once(STREAM_HEAD, chunk(role)), **QUICK) as (backend, peer):
         assert "the first byte" in (await refused(backend, request())).message
         await peer.sees_the_end()
+
+
+async def test_a_thought_beside_an_empty_content_is_a_first_byte() -> None:
+    thought = event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": "", "reasoning": "So"}}]})
+    async with backend_for(once(STREAM_HEAD, chunk(thought)), **QUICK) as (backend, _):
+        reply = await backend.send(request())
+        assert reply.first == thought
+        reply.close()
 
 
 async def test_a_request_whose_time_is_over_is_not_sent() -> None:
@@ -129,6 +143,48 @@ async def test_a_stream_of_another_content_type_is_no_answer(body: bytes) -> Non
     answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
     async with backend_for(once(answer)) as (backend, _):
         assert (await refused(backend, request())).code == "backend_unreachable"
+
+
+@BOTH
+async def test_a_refusal_that_repeats_a_long_prompt_is_the_clients_fault_all_the_same(stream: bool) -> None:
+    told = json.dumps({"error": {"message": "x" * 200_000, "code": 400}}).encode()
+    answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: %d\r\n\r\n%b" % (len(told), told)
+    async with backend_for(once(answer)) as (backend, peer):
+        asked = request(stream=stream)
+        error = await refused(backend, asked)
+        assert (error.status, error.fault) == (400, Fault.CLIENT)
+        assert asked.wire.sent_at is None
+        await peer.sees_the_end()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "fault"),
+    [(400, 400, Fault.CLIENT), (503, 503, Fault.UPSTREAM), (500, 502, Fault.UPSTREAM), ("x", 502, Fault.UPSTREAM),
+     (200, 502, Fault.UPSTREAM)],
+)  # fmt: skip
+async def test_an_error_with_which_a_stream_begins_says_whose_fault_it_is(
+    code: int | str, status: int, fault: Fault
+) -> None:
+    told = event({"error": {"message": "the grammar is wrong", "type": "BadRequestError", "code": code}})
+    async with backend_for(once(STREAM_HEAD, chunk(told), chunk(DONE), b"0\r\n\r\n")) as (backend, _):
+        error = await refused(backend, request())
+        assert (error.status, error.fault, error.message) == (status, fault, "the grammar is wrong")
+
+
+@pytest.mark.parametrize("how", ["shut", "cut"])
+@BOTH
+async def test_what_a_failed_attempt_holds_is_let_go_at_once(how: str, stream: bool) -> None:
+    answer = b"" if how == "shut" else b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"
+    async with backend_for(once(answer, then=close)) as (backend, peer):
+        gc.collect()
+        gc.disable()
+        try:
+            (await refused(backend, request(stream=stream))).with_traceback(None)
+            await peer.sees_the_end()
+            await until(lambda: open_connections(backend) == 0)
+            assert not [one for one in gc.get_objects() if isinstance(one, Response)]
+        finally:
+            gc.enable()
 
 
 async def test_a_refusal_without_an_end_is_given_up() -> None:

@@ -66,23 +66,25 @@ class EventTooLong(ValueError):
     """No end of an event within MAX_EVENT_BYTES."""
 
 
-class EventRelay:
-    """Feeds on upstream bytes, gives bytes for the client. `keep_usage`: the client asked for the usage event."""
+class EventFeed:
+    """Feeds on upstream bytes, gives bytes for the client, and counts. What its events mean, a grammar says: it gives
+    `STARTS`, `passed` and `passes`."""
 
-    STARTS: ClassVar[bytes] = b"data:"
+    STARTS: ClassVar[bytes]
     """How an event begins that may pass without a look."""
-    __slots__ = ("_keep_usage", "_tail", "content_events", "done", "error", "prompt_tokens", "usage")
+    __slots__ = ("_tail", "content_events", "done", "error", "events", "prompt_tokens", "usage")
 
-    def __init__(self, keep_usage: bool) -> None:
-        self._keep_usage = keep_usage
+    def __init__(self) -> None:
         self._tail = b""
         self.usage: Usage | None = None
         self.prompt_tokens: int | None = None
-        """Never told apart from the rest of the usage."""
+        """Where it is told apart from the rest of the usage."""
         self.content_events = 0
-        """Events passed that carry a choice: with one token an event, the tokens generated so far."""
+        """Events passed that carry content: with one token an event, the tokens generated so far."""
+        self.events = 0
+        """Events passed, where they are numbered."""
         self.done = False
-        """`data: [DONE]` has passed: the answer is whole."""
+        """The answer is whole."""
         self.error: bytes | None = None
         """An event in which the backend itself reports an error: not passed on, for the server words it."""
 
@@ -100,16 +102,11 @@ class EventRelay:
         events = data if end == len(data) else data[:end]
         if self.content_events and events.startswith(self.STARTS) and self.passed(events):
             return events
-        return b"".join(event for event in split_events(events) if self._passes(event))
+        return b"".join(event for event in split_events(events) if self.passes(event))
 
     def end(self) -> bytes:
         """The upstream has ended: what was still without an empty line after it, as a whole event."""
         return self.feed(b"\n\n") if self._tail else b""
-
-    @property
-    def events(self) -> int:
-        """These are not numbered."""
-        return 0
 
     @property
     def between_events(self) -> bool:
@@ -118,8 +115,26 @@ class EventRelay:
 
     def passed(self, events: bytes) -> bool:
         """Looks at whole plain events that are to be passed on as they are, `between_events`; chunk sizes may stand
-        between them. False: one may need a look (the usage, the end, an error, a comment), so they must be fed."""
-        # Written out: a loop over the four marks takes three times as long.
+        between them. False: one may need a look, so they must be fed."""
+        raise NotImplementedError
+
+    def passes(self, event: bytes) -> bool:
+        """Looks at one whole event. False: it is not for the client."""
+        raise NotImplementedError
+
+
+class EventRelay(EventFeed):
+    """OpenAI's own grammar, of chats and completions. `keep_usage`: the client asked for the usage event."""
+
+    STARTS = b"data:"
+    __slots__ = ("_keep_usage",)
+
+    def __init__(self, keep_usage: bool) -> None:
+        super().__init__()
+        self._keep_usage = keep_usage
+
+    def passed(self, events: bytes) -> bool:
+        # The usage, the end, an error, a comment. Written out: a loop over the four takes three times as long.
         if b'"usage"' in events or b"[DONE]" in events or b'"error"' in events or b"\n:" in events:
             return False
         self.content_events += events.count(b"\n\n") + events.count(b"\r\n\r\n")
@@ -137,7 +152,7 @@ class EventRelay:
         self.content_events += 1
         return True
 
-    def _passes(self, event: bytes) -> bool:
+    def passes(self, event: bytes) -> bool:
         if self.error is not None:
             return False
         payload = payload_of(event)

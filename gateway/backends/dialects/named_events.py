@@ -10,8 +10,7 @@ from typing import ClassVar
 
 import msgspec
 
-from gateway.backends.sse import MAX_EVENT_BYTES, EventTooLong, end_of_events, payload_of, split_events
-from gateway.backends.usage import Usage
+from gateway.backends.sse import EventFeed, payload_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -34,52 +33,21 @@ _decode_type = msgspec.json.Decoder(_Typed).decode
 _decode_failure = msgspec.json.Decoder(Failure).decode
 
 
-class NamedEventRelay:
+class NamedEventRelay(EventFeed):
     """See `dialects.Relay`. A dialect says which events are content and which need a look, and looks at them."""
 
-    STARTS: ClassVar[bytes] = b"event: "
-    """How an event begins that may pass without a look. (The space may be left out: then each is looked at.)"""
+    STARTS = b"event: "
+    """The space may be left out: then each is looked at."""
     CONTENT: ClassVar[bytes]
     """How the line ends that names an event of content. A raw line break is in no JSON: text cannot look like it."""
     WORTH_A_LOOK: ClassVar[tuple[bytes, ...]]
     """Bytes of which one is in every event that says more than content."""
-    __slots__ = ("_tail", "content_events", "done", "error", "events", "prompt_tokens", "usage")
+    __slots__ = ()
 
     def __init__(self, keep_usage: bool = True) -> None:  # noqa: ARG002  these streams have no event of usage alone
-        self._tail = b""
-        self.usage: Usage | None = None
-        self.content_events = 0
-        self.done = False
-        self.error: bytes | None = None
-        self.prompt_tokens: int | None = None
-        self.events = 0
-
-    def feed(self, data: bytes) -> bytes:
-        if self._tail:
-            data = self._tail + data
-        end = end_of_events(data)
-        if end == 0:
-            if len(data) > MAX_EVENT_BYTES:
-                raise EventTooLong(f"no end of an event in {len(data)} bytes (limit {MAX_EVENT_BYTES})")
-            self._tail = data
-            return b""
-        self._tail = data[end:]
-        events = data if end == len(data) else data[:end]
-        if self.content_events and events.startswith(self.STARTS) and self.passed(events):
-            return events
-        return b"".join(event for event in split_events(events) if self._passes(event))
-
-    def end(self) -> bytes:
-        return self.feed(b"\n\n") if self._tail else b""
-
-    @property
-    def between_events(self) -> bool:
-        """What has passed is whole events, content among them: nothing is held back."""
-        return not self._tail and self.content_events > 0
+        super().__init__()
 
     def passed(self, events: bytes) -> bool:
-        """Looks at whole events that are to be passed on as they are, `between_events`; chunk sizes may stand between
-        them. False: one may need a look, so they must be fed."""
         if any(mark in events for mark in self.WORTH_A_LOOK):
             return False
         self.content_events += events.count(self.CONTENT + b"\ndata:") or events.count(self.CONTENT + b"\r\ndata:")
@@ -92,7 +60,7 @@ class NamedEventRelay:
             return False
         return self.passed(data)
 
-    def _passes(self, event: bytes) -> bool:
+    def passes(self, event: bytes) -> bool:
         if self.error is not None:
             return False
         payload = payload_of(event)

@@ -109,7 +109,7 @@ def test_comments_pings_and_unknown_events_pass(new: New, events: list[bytes]) -
 def test_a_stream_without_an_end_of_an_event_is_garbage(
     new: New, events: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.backends.dialects.named_events.MAX_EVENT_BYTES", 1000)
+    monkeypatch.setattr("gateway.backends.sse.MAX_EVENT_BYTES", 1000)
     with pytest.raises(EventTooLong, match="limit 1000"):
         new(False).feed(b"event: x\ndata: " + b"x" * 2000)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -24,10 +24,10 @@ from gateway.server.intake import facts_for
 from gateway.server.request import parse_body, read_headers
 
 
-def owner_only(core: Core) -> Callable[[Request], None]:
+def owner_only(core: Core) -> Callable[[Request], Coroutine[Any, Any, None]]:
     """What every page of the owner's asks for first."""
 
-    def owner(request: Request) -> None:
+    async def owner(request: Request) -> None:
         value = request.headers.get("authorization")
         if core.doors.admin(None if value is None else value.encode("latin-1")) is None:
             raise ApiError(

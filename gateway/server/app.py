@@ -84,7 +84,7 @@ def _rest(core: Core) -> FastAPI:
     app.include_router(adapter_routes(core))
     app.include_router(console_routes(core))
 
-    def caller(request: Request) -> None:
+    async def caller(request: Request) -> None:  # no thread is needed to compare digests
         if core.doors.data(*_keys(request)) is None:
             raise ApiError(
                 401, "Incorrect API key provided, or none.", type="authentication_error", code="invalid_api_key"

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.server.http1.heads import Headers, answer_head
 
 if TYPE_CHECKING:
     from gateway.backends.contract import Flow
-    from gateway.server.http1.connection import Connection
 
 _CLOSE = b"connection: close\r\n"
 _CHUNKED = b"transfer-encoding: chunked\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
 _ONE_WRITE_BYTES = 16 * 1024
 """Up to here pieces are joined before they are written; above, not copied."""
+
+
+class Line(Protocol):
+    """The client's connection, as an exchange on it sees it."""
+
+    @property
+    def peer(self) -> tuple[str, int] | None: ...
+
+    @property
+    def full(self) -> bool:
+        """More was written than the client has taken, by more than the limit."""
+
+    @property
+    def ending(self) -> bool:
+        """No further request is taken: an answer says so."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def write_all(self, pieces: tuple[bytes, ...]) -> None: ...
+
+    def answered(self, exchange: Exchange, *, keep_alive: bool) -> None:
+        """The whole answer is written."""
+
+    def abort(self) -> None:
+        """Ends it at once, whatever was written."""
 
 
 class ClientGone(Exception):
@@ -53,7 +77,7 @@ class Exchange:
     )  # fmt: skip
 
     def __init__(
-        self, connection: Connection, method: bytes, path: bytes, query: bytes,
+        self, connection: Line, method: bytes, path: bytes, query: bytes,
         headers: list[tuple[bytes, bytes]], *, modern: bool, keep_alive: bool, expects: bool, limit: int,
     ) -> None:  # fmt: skip
         self.method = method

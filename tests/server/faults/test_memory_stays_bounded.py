@@ -59,7 +59,8 @@ async def test_a_gigabyte_is_cut_off_at_its_limit(
         seen = await client.ask(request({"model": place, "stream": streamed, "messages": message(number, 50)}))
     assert seen.status == 502
     assert seen.error is not None
-    assert seen.error["code"] == "backend_garbage"
+    # Of an error its status alone says what it is; its words are left out.
+    assert seen.error["code"] == (None if place.startswith("error") else "backend_garbage")
     await until(lambda: upstream.open == 0, "the backend is still connected")
     assert upstream.poured - poured_before <= (most_mb + KERNEL_MB) * MB
     assert peak_memory_mb(pid) - before <= memory

@@ -38,9 +38,15 @@ ROOT = Path(__file__).parents[1]
 CASES = {name: next(s for s in SCENARIOS if s.name == name) for name in ("whole 1", "whole 32", "long 8", "stream 64")}
 SYSTEMS = ("bare relay", CROSSOVER)
 SETTLE_SECONDS = 0.25
-PROFILED = (
-    "import cProfile, sys; from gateway.cli import main; sys.argv[1:] = {words!r}; cProfile.run('main()', {out!r})"
-)
+PROFILED = """
+import cProfile, signal, sys
+from gateway.cli import main
+profile = cProfile.Profile()
+signal.signal(signal.SIGUSR1, lambda *_: profile.enable())
+signal.signal(signal.SIGUSR2, lambda *_: (profile.disable(), profile.dump_stats({out!r})))
+sys.argv[1:] = {words!r}
+main()
+"""
 PARTS = (
     (r"gateway/server/http1/", "the client's side: server"),
     (r"gateway/backends/http1/", "the backend's side: client"),
@@ -91,16 +97,22 @@ def profile(upstream: int, load: LoadProcess, folder: Path) -> dict[str, float]:
     assert process.stdout is not None
     found = re.search(r':(\d+)/v1"', process.stdout.readline())
     assert found is not None
-    load.run(CASES["whole 32"].round_for(System(CROSSOVER, int(found[1]), "xo-profiled")))
-    process.send_signal(signal.SIGTERM)
+    asked = CASES["whole 32"].round_for(System(CROSSOVER, int(found[1]), "xo-profiled"))
+    load.run(asked)  # what is done once is not what is asked for
+    process.send_signal(signal.SIGUSR1)
+    time.sleep(SETTLE_SECONDS)
+    load.run(asked)
+    process.send_signal(signal.SIGUSR2)
+    time.sleep(4 * SETTLE_SECONDS)
+    process.terminate()
     process.wait()
     parts: dict[str, float] = defaultdict(float)
-    for (file, _, function), (_, _, own, _, callers) in pstats.Stats(out).stats.items():  # type: ignore[attr-defined]
+    for (file, _, _), (_, _, own, _, callers) in pstats.Stats(out).stats.items():  # type: ignore[attr-defined]
         if (part := _part(file)) is not None:
             parts[part] += own
         elif file != "~":
             parts["the standard library and packages"] += own
-        elif "run_until_complete" not in function and "run_forever" not in function:  # those wait, for the most part
+        else:
             for (caller, _, _), (_, _, for_it, _) in callers.items():
                 parts[_part(caller) or "the loop, and what it calls by itself"] += for_it
     total = sum(parts.values())

@@ -19,14 +19,14 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.machine import page, write_results
+from benchmarks.served import ROOT, served
 from gateway.bench.gateway.accounting import cores, on_core
 from gateway.bench.gateway.processes import LoadProcess, load_client, mock_upstream
 from gateway.bench.gateway.rounds import INTERVAL_SECONDS, SCENARIOS, Scenario, turned
@@ -34,7 +34,6 @@ from gateway.bench.gateway.systems import CROSSOVER, System, free_port, started
 from gateway.bench.machine import in_one_line, machine
 from gateway.bench.percentiles import median
 
-ROOT = Path(__file__).parents[1]
 CASES = {name: next(s for s in SCENARIOS if s.name == name) for name in ("whole 1", "whole 32", "long 8", "stream 64")}
 SYSTEMS = ("bare relay", CROSSOVER)
 SETTLE_SECONDS = 0.25
@@ -56,19 +55,6 @@ PARTS = (
     (r"gateway/server/(request|intake|auth)", "reading the request"),
     (r"gateway/", "the operation and its attempt"),
 )
-
-
-@contextmanager
-def bare_relay(upstream: int, core: int) -> Iterator[System]:
-    port = free_port()
-    with on_core(core):
-        process = subprocess.Popen([sys.executable, "-m", "benchmarks.bare_relay", str(port), str(upstream)], cwd=ROOT)
-    try:
-        time.sleep(1.5)
-        yield System("bare relay", port, pid=process.pid)
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def spent(system: System, load: LoadProcess, scenario: Scenario) -> float:
@@ -134,8 +120,10 @@ def main() -> None:
         with on_core(other_core):
             upstream = running.enter_context(mock_upstream(INTERVAL_SECONDS))
             load = running.enter_context(load_client())
+        port = free_port()
+        relay = [sys.executable, "-m", "benchmarks.bare_relay", str(port), str(upstream)]
         systems = {
-            "bare relay": running.enter_context(bare_relay(upstream, own_core)),
+            "bare relay": running.enter_context(served("bare relay", relay, port, own_core)),
             CROSSOVER: running.enter_context(
                 started(CROSSOVER, upstream, folder / "gateway", own_core, lambda _: None)
             ),

@@ -10,27 +10,23 @@ round before the first is not counted. granian is installed once into CROSSOVER_
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
 from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.machine import page, write_results
+from benchmarks.served import served
 from gateway.bench.gateway.accounting import cores, on_core
 from gateway.bench.gateway.peers import installed
 from gateway.bench.gateway.processes import load_client
 from gateway.bench.gateway.rounds import SCENARIOS, turned
-from gateway.bench.gateway.systems import System, free_port
+from gateway.bench.gateway.systems import free_port
 from gateway.bench.machine import in_one_line, machine
 from gateway.bench.percentiles import median
 
-ROOT = Path(__file__).parents[1]
 CASES = {name: next(s for s in SCENARIOS if s.name == name) for name in ("whole 32", "long 8", "stream 64")}
 SERVERS = ("own", "own, ASGI", "uvicorn", "granian")
 SETTLE_SECONDS = 0.25
@@ -48,21 +44,6 @@ def command(name: str, port: int) -> list[str]:
     return [sys.executable, "-m", "benchmarks.own_server", str(port), *(["asgi"] if "ASGI" in name else [])]
 
 
-@contextmanager
-def running(name: str, core: int) -> Iterator[System]:
-    port = free_port()
-    with on_core(core):
-        process = subprocess.Popen(
-            command(name, port), cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL
-        )
-    try:
-        time.sleep(2.0)
-        yield System(name, port, pid=process.pid)
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, choices=range(1, 101), metavar="N", help="[default: 7]")
@@ -72,7 +53,10 @@ def main() -> None:
     with ExitStack() as started, Progress(transient=True) as progress:
         with on_core(other_core):
             load = started.enter_context(load_client())
-        servers = {name: started.enter_context(running(name, own_core)) for name in SERVERS}
+        servers = {}
+        for name in SERVERS:
+            port = free_port()
+            servers[name] = started.enter_context(served(name, command(name, port), port, own_core))
         told = progress.add_task("rounds", total=(rounds + 1) * len(CASES) * len(SERVERS))
         for number in range(rounds + 1):
             for case, scenario in CASES.items():

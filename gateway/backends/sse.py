@@ -6,6 +6,7 @@ for a few bytes decides. An event that carries only usage is taken out when the 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -66,7 +67,7 @@ class EventTooLong(ValueError):
     """No end of an event within MAX_EVENT_BYTES."""
 
 
-class EventFeed:
+class EventFeed(ABC):
     """Feeds on upstream bytes, gives bytes for the client, and counts. What its events mean, a grammar says: it gives
     `STARTS`, `passed` and `passes`."""
 
@@ -113,14 +114,14 @@ class EventFeed:
         """What has passed is whole events, content among them: nothing is held back."""
         return not self._tail and self.content_events > 0
 
+    @abstractmethod
     def passed(self, events: bytes) -> bool:
         """Looks at whole plain events that are to be passed on as they are, `between_events`; chunk sizes may stand
         between them. False: one may need a look, so they must be fed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def passes(self, event: bytes) -> bool:
         """Looks at one whole event. False: it is not for the client."""
-        raise NotImplementedError
 
 
 class EventRelay(EventFeed):

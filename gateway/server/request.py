@@ -60,7 +60,6 @@ class Headers(msgspec.Struct, gc=False):
     api_key: bytes | None = None
     """`x-api-key`: how Anthropic's clients send the key."""
     request_id: str | None = None
-    content_length: int | None = None
     ceiling_ttft_seconds: float | None = None
     ceiling_latency_seconds: float | None = None
     quality: str | None = None
@@ -85,11 +84,6 @@ def _read_authorization(headers: Headers, value: bytes) -> None:
 
 def _read_api_key(headers: Headers, value: bytes) -> None:
     headers.api_key = value
-
-
-def _read_content_length(headers: Headers, value: bytes) -> None:
-    if value.isdigit():
-        headers.content_length = int(value)
 
 
 def _read_request_id(headers: Headers, value: bytes) -> None:
@@ -132,7 +126,6 @@ def _read_backend(headers: Headers, value: bytes) -> None:
 _READERS: Mapping[bytes, Callable[[Headers, bytes], None]] = {
     b"authorization": _read_authorization,
     b"x-api-key": _read_api_key,
-    b"content-length": _read_content_length,
     b"x-request-id": _read_request_id,
     b"traceparent": _read_traceparent,
     b"tracestate": _read_tracestate,

@@ -6,6 +6,7 @@ a failure. Plain content is counted by a search for a few bytes, and not decoded
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import msgspec
@@ -80,9 +81,9 @@ class NamedEventRelay(EventFeed):
         self.events += passes
         return passes
 
+    @abstractmethod
     def look(self, name: str, payload: bytes) -> bool:
         """Takes note of one event. False: it reports a failure."""
-        raise NotImplementedError
 
     def fail(self, told: bytes) -> None:
         """The backend reports its own failure: `told` is the object with the message."""

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.remote import Producer
 
 from tests.gateway_process import GatewayProcess
+from tests.groups import ByGroup
 from tests.vllm_fixture import mark_vllm_tests, vllm_prepared, vllm_server
 
 __all__ = ["vllm_prepared", "vllm_server"]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByGroup | None:
+    return ByGroup(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export CROSSOVER_HOME ?= $(CURDIR)/.crossover
+# Where this is set, each process compiles everything anew, and the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo experiment test lint peers bench dashboards screenshots lock chart clean
 

@@ -52,10 +52,12 @@ peers: $(STAMP)
 
 # Three runs: what needs no model server (it waits more than it computes, so more processes than cores), while vLLM's
 # environment is made; what needs that environment; and what shares the one running server, which wants the cores.
+# OMP_WAIT_POLICY: beside other work, threads of torch that spin while they wait make the training twice as long, and
+# take from the tests what they spin away.
 test: lint peers
 	@mkdir -p $(CROSSOVER_HOME)
 	@echo "meanwhile the vLLM environment, model and adapter are made: $(CROSSOVER_HOME)/prepare.log"
-	@$(BIN)/crossover sandbox vllm --prepare-only > $(CROSSOVER_HOME)/prepare.log 2>&1 & \
+	@OMP_WAIT_POLICY=passive $(BIN)/crossover sandbox vllm --prepare-only > $(CROSSOVER_HOME)/prepare.log 2>&1 & \
 	  $(BIN)/pytest -n 4 --dist loadgroup -m "not vllm"; tests=$$?; \
 	  wait $$! || { tail -20 $(CROSSOVER_HOME)/prepare.log; exit 1; }; exit $$tests
 	$(BIN)/pytest -n 2 --dist loadfile -m "vllm and not alone"
